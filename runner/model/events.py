@@ -1,0 +1,211 @@
+"""What happened, in the past tense and frozen. The ledger, the wire and the board are made of these alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.model.ids import JobId
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec, Plan
+
+StopMode = Literal["drain", "now"]
+Doing = Literal["starting", "llm", "exec", "waiting", "retrying", "ended"]
+
+
+@dataclass(frozen=True, slots=True)
+class SweepPlanned:
+    """The sweep was asked for, or asked for again with other limits."""
+
+    plan: Plan
+    type: Literal["SweepPlanned"] = "SweepPlanned"
+
+
+@dataclass(frozen=True, slots=True)
+class JobsPlanned:
+    jobs: tuple[JobSpec, ...]
+    type: Literal["JobsPlanned"] = "JobsPlanned"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStarted:
+    pid: int
+    host: str
+    version: str
+    type: Literal["RunnerStarted"] = "RunnerStarted"
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStopped:
+    """The runner ended on purpose; `reason` is `finished`, `drained`, `stopped` or a sentence."""
+
+    reason: str
+    type: Literal["RunnerStopped"] = "RunnerStopped"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSkipped:
+    """A sound result was there already; it counts as a result, and its cost was paid before."""
+
+    job: JobId
+    outcome: Outcome
+    path: str
+    type: Literal["JobSkipped"] = "JobSkipped"
+
+
+@dataclass(frozen=True, slots=True)
+class JobQueued:
+    """A settled job goes back into the queue, with all its tries before it; `reason` says who asked and why."""
+
+    job: JobId
+    reason: str
+    type: Literal["JobQueued"] = "JobQueued"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarting:
+    """Durable before the process exists; `token` is in the process's environment too."""
+
+    job: JobId
+    attempt: int
+    token: str
+    folder: str
+    """The attempt's own folder, relative to the sweep's."""
+    type: Literal["AttemptStarting"] = "AttemptStarting"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """`pid` with `started_ticks` (clock ticks since boot, /proc/PID/stat field 22) names a process for good."""
+
+    job: JobId
+    attempt: int
+    pid: int
+    started_ticks: int
+    type: Literal["AttemptStarted"] = "AttemptStarted"
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSeen:
+    """What one agent was last seen doing; steps and cost are sums of this attempt so far."""
+
+    job: JobId
+    attempt: int
+    agent: str
+    doing: Doing
+    steps: int
+    cost_usd: float
+    type: Literal["AgentSeen"] = "AgentSeen"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    job: JobId
+    attempt: int
+    outcome: Outcome
+    type: Literal["AttemptEnded"] = "AttemptEnded"
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """`delay_s` is in real seconds from this event's time."""
+
+    job: JobId
+    attempt: int
+    """The number the next attempt will have."""
+    delay_s: float
+    reason: str
+    type: Literal["RetryScheduled"] = "RetryScheduled"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultDelivered:
+    job: JobId
+    attempt: int
+    path: str
+    type: Literal["ResultDelivered"] = "ResultDelivered"
+
+
+@dataclass(frozen=True, slots=True)
+class JobSettled:
+    """Nothing more will happen to the job by itself."""
+
+    job: JobId
+    state: Literal["done", "failed", "cancelled"]
+    type: Literal["JobSettled"] = "JobSettled"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    job: JobId
+    type: Literal["CancelRequested"] = "CancelRequested"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSet:
+    slots: int
+    type: Literal["SlotsSet"] = "SlotsSet"
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePaused:
+    type: Literal["QueuePaused"] = "QueuePaused"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueResumed:
+    type: Literal["QueueResumed"] = "QueueResumed"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueHeld:
+    """Nothing new starts for a reason of our own: the budget, the disk, the ledger."""
+
+    cause: str
+    reason: str
+    type: Literal["QueueHeld"] = "QueueHeld"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueReleased:
+    cause: str
+    type: Literal["QueueReleased"] = "QueueReleased"
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    mode: StopMode
+    type: Literal["StopRequested"] = "StopRequested"
+
+
+@dataclass(frozen=True, slots=True)
+class SweepFinished:
+    """Every job is settled."""
+
+    type: Literal["SweepFinished"] = "SweepFinished"
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignEvent:
+    """An event of a later version: kept in the ledger, without effect on the board."""
+
+    body: str
+    type: Literal["ForeignEvent"] = "ForeignEvent"
+
+
+Event = (
+    SweepPlanned | JobsPlanned | RunnerStarted | RunnerStopped | JobSkipped | JobQueued | AttemptStarting
+    | AttemptStarted | AgentSeen | AttemptEnded | RetryScheduled | ResultDelivered | JobSettled | CancelRequested
+    | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | StopRequested | SweepFinished
+    | ForeignEvent
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """An event with its place in the sweep's history."""
+
+    seq: int
+    """From 1, without gaps."""
+    at: float
+    """Seconds since the epoch, stamped by the dispatcher."""
+    event: Event
+    v: int = 1

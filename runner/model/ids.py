@@ -1,0 +1,78 @@
+"""Names of things: pairs, jobs, attempts."""
+
+import re
+from dataclasses import dataclass
+from typing import NewType
+
+JobId = NewType("JobId", str)
+"""A job's name, unique in its sweep and safe as a folder name: `coop-comm.pallets_jinja_task.1621.f3_f7`."""
+
+_PAIR = re.compile(
+    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9._-]*)/(?:task)?(?P<task>\d+)[/ :]f?(?P<features>\d+(?:(?:_f?|,f?|\+f?| f)\d+)+)"
+)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PairId:
+    """CooperBench's unit of work: a task of a repo and the features to build, usually two."""
+
+    repo: str
+    task: int
+    features: tuple[int, ...]
+
+    @property
+    def folder(self) -> str:
+        """The features as upstream names their folder, sorted: `f3_f7`."""
+        return "_".join(f"f{feature}" for feature in sorted(self.features))
+
+    @property
+    def short(self) -> str:
+        """For a table cell: `jinja/1621 f3 f7`."""
+        repo = self.repo.removesuffix("_task")
+        for owner in ("pallets_", "dottxt_ai_", "huggingface_", "openai_", "samuelcolvin_"):
+            repo = repo.removeprefix(owner)
+        return f"{repo}/{self.task} " + " ".join(f"f{feature}" for feature in sorted(self.features))
+
+    def __str__(self) -> str:
+        return f"{self.repo}/{self.task} {self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptId:
+    """One execution of a job, counted from 1."""
+
+    job: JobId
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.job}#{self.number}"
+
+
+def parse_pair(text: str) -> PairId:
+    """Read `repo/task/f3_f7`, `repo/task f3_f7` or `repo/task:3,7`.
+
+    Raises:
+        ValueError: the text is none of these; the message is a sentence for the user.
+    """
+    match = _PAIR.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"'{text}' is not a pair; write it as repo/task/f1_f2, like pallets_jinja_task/1621/f3_f7")
+    features = tuple(int(number) for number in re.findall(r"\d+", match["features"]))
+    if len(set(features)) != len(features):
+        raise ValueError(f"the pair '{text}' names a feature twice")
+    return PairId(match["repo"], int(match["task"]), features)
+
+
+def job_id(setting: str, pair: PairId, *, model_slug: str = "", repeat: int = 1) -> JobId:
+    """The job's name; model and repeat stand in it only where a sweep has several."""
+    parts = [setting, pair.repo, str(pair.task), pair.folder]
+    if model_slug:
+        parts.append(model_slug)
+    if repeat > 1:
+        parts.append(f"r{repeat}")
+    return JobId(".".join(parts))
+
+
+def slug(text: str) -> str:
+    """A model's name as part of a file name: `openai/gpt-4o` becomes `openai-gpt-4o`."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-").lower()

@@ -1,0 +1,44 @@
+"""What an attempt ended in."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+FailureClass = Literal[
+    "auth", "config", "request", "model", "quota", "rate", "provider", "network", "image", "registry", "docker",
+    "container", "redis", "host", "oom", "timeout", "lost", "crash", "corrupt", "cancelled", "empty", "unknown",
+]  # fmt: skip
+"""Section 7 of the design, and four of our own: `crash` (the process ended and left no result), `corrupt` (the
+result is there and cannot be trusted), `empty` (upstream found nothing to run), `unknown` (an Error with no
+evidence that names its cause)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result, or a failure with a class. Costs in USD, durations in seconds."""
+
+    failure: FailureClass | None
+    """None for a result."""
+    status: str
+    """Of all agents together: the first that is not Submitted, else Submitted; empty where no agent reported."""
+    evidence: str
+    """One line that says how we know."""
+    cost_usd: float | None
+    """None where it cannot be known; never 0 for unknown."""
+    steps: int = 0
+    patch_lines: int = 0
+    messages: int = 0
+    duration_s: float | None = None
+    """As upstream recorded it."""
+
+    @property
+    def is_result(self) -> bool:
+        return self.failure is None
+
+    @property
+    def label(self) -> str:
+        """For a cell: the status, `no-patch` for an empty submission, else the failure's class."""
+        if self.failure is not None:
+            return self.failure
+        if self.status == "Submitted" and self.patch_lines == 0:
+            return "no-patch"
+        return self.status

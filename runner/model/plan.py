@@ -1,0 +1,60 @@
+"""What a sweep was asked to do: its plan and its jobs."""
+
+from dataclasses import dataclass
+
+from runner.model.ids import JobId, PairId
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """A sweep against the built-in double: how fast, which seed, which attempts fail how."""
+
+    speed: float = 60.0
+    """Recorded seconds that pass in one real second."""
+    seed: int = 0
+    faults: str | None = None
+    """Absolute path of a fault plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that holds for all jobs of a sweep. Paths are absolute; never a secret in here."""
+
+    sweep: str
+    program: tuple[str, ...]
+    """The command that is `cooperbench`, without its arguments."""
+    logs_dir: str
+    settings: tuple[str, ...]
+    models: tuple[str, ...]
+    agent: str
+    slots: int = 4
+    attempts: int = 3
+    """How often a job may be tried when the infrastructure fails, the first time included."""
+    timeout_s: float = 3600.0
+    budget_usd: float | None = None
+    git: bool = False
+    backend: str = "docker"
+    redis: str | None = None
+    agent_config: str | None = None
+    dataset_dir: str | None = None
+    extra: tuple[str, ...] = ()
+    """Arguments that go to upstream's `run` as they are."""
+    rehearsal: Rehearsal | None = None
+
+    @property
+    def speed(self) -> float:
+        """Recorded seconds per real second; 1 for a real sweep."""
+        return self.rehearsal.speed if self.rehearsal else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """One pair in one setting with one model; `repeat` counts from 1."""
+
+    id: JobId
+    setting: str
+    run_name: str
+    """Upstream's `-n`: the folder under the logs folder."""
+    pair: PairId
+    model: str
+    repeat: int = 1

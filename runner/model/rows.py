@@ -1,0 +1,92 @@
+"""The rows of the board: a job, its attempts, the agents of the attempt under way."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from runner.model.events import Doing
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec
+
+JobState = Literal["queued", "starting", "running", "retrying", "done", "failed", "skipped", "cancelled"]
+SETTLED: frozenset[JobState] = frozenset({"done", "failed", "skipped", "cancelled"})
+ACTIVE: frozenset[JobState] = frozenset({"starting", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """One agent of the running attempt."""
+
+    agent: str
+    doing: Doing
+    steps: int
+    cost_usd: float
+    seen_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRow:
+    """One attempt; times are seconds since the epoch."""
+
+    number: int
+    token: str
+    folder: str
+    starting_at: float
+    pid: int | None = None
+    started_ticks: int | None = None
+    ended_at: float | None = None
+    outcome: Outcome | None = None
+    cost_usd: float | None = 0.0
+    """Spent so far; the outcome's when it has ended; None where it cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One job and all its tries."""
+
+    spec: JobSpec
+    state: JobState = "queued"
+    attempts: tuple[AttemptRow, ...] = ()
+    agents: tuple[AgentRow, ...] = ()
+    outcome: Outcome | None = None
+    """Of the last attempt that ended, or of the result that was there already."""
+    retry_at: float | None = None
+    reason: str = ""
+    """Why it waits or why it ended so, in a line."""
+    delivered: str | None = None
+    cancelling: bool = False
+    retries_from: int = 0
+    """Attempts before this number were of an earlier life of the job and do not count against the limit."""
+
+    @property
+    def settled(self) -> bool:
+        return self.state in SETTLED
+
+    @property
+    def running(self) -> AttemptRow | None:
+        """The attempt under way, if there is one."""
+        return self.attempts[-1] if self.attempts and self.state in ACTIVE else None
+
+    @property
+    def cost_usd(self) -> float:
+        """All that this job's attempts are known to have cost."""
+        return sum(attempt.cost_usd or 0.0 for attempt in self.attempts)
+
+    @property
+    def wasted_usd(self) -> float:
+        """The part that went into ended attempts without a result."""
+        return sum(
+            attempt.cost_usd or 0.0
+            for attempt in self.attempts
+            if attempt.outcome is not None and not attempt.outcome.is_result
+        )
+
+    @property
+    def unknown_costs(self) -> int:
+        return sum(attempt.cost_usd is None for attempt in self.attempts)
+
+    @property
+    def steps(self) -> int:
+        """Of the attempt under way, else of the last one."""
+        if self.state in ACTIVE:
+            return sum(agent.steps for agent in self.agents)
+        return self.outcome.steps if self.outcome else 0

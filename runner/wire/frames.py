@@ -1,0 +1,160 @@
+"""The protocol between runner and clients: one JSON object a line, each at most MAX_FRAME bytes.
+
+A client connects and sends `Hello`; the runner answers with `Welcome`, then the board in `BoardPart` frames,
+then `Happened` frames for ever. `Ask` frames are answered by `Answer` frames with the same number. A client
+that is too slow is sent the board again: that is the only way to resynchronise.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, ValidationError
+
+from runner.model.board import Board, Hold, RunnerRow
+from runner.model.commands import Command, Reply
+from runner.model.events import StopMode
+from runner.model.plan import Plan
+from runner.model.reduce import with_rows
+from runner.model.rows import JobRow
+from runner.wire.codec import adapter
+
+PROTOCOL = 1
+MAX_FRAME = 4 * 1024 * 1024
+ROWS_A_PART = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    protocol: int
+    version: str
+    type: Literal["Hello"] = "Hello"
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    protocol: int
+    version: str
+    pid: int
+    sweep: str
+    sweep_dir: str
+    type: Literal["Welcome"] = "Welcome"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The runner will not talk to this client; `says` is the sentence to show."""
+
+    says: str
+    type: Literal["Refusal"] = "Refusal"
+
+
+@dataclass(frozen=True, slots=True)
+class BoardHead:
+    """A board without its rows; the tallies are counted again from the rows."""
+
+    seq: int
+    at: float
+    plan: Plan | None
+    slots: int
+    paused: bool
+    holds: tuple[Hold, ...]
+    stopping: StopMode | None
+    runner: RunnerRow | None
+    ran_s: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardPart:
+    """Some of the board's rows, in order; `more` tells that others follow."""
+
+    head: BoardHead
+    rows: tuple[JobRow, ...]
+    more: bool
+    type: Literal["BoardPart"] = "BoardPart"
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """Consecutive envelopes, as `codec.dump_envelope` writes them."""
+
+    envelopes: tuple[dict[str, Any], ...]
+    attached: int
+    """Dashboards and headless clients now, this one included."""
+    type: Literal["Happened"] = "Happened"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    number: int
+    command: Annotated[Command, Discriminator("type")]
+    type: Literal["Ask"] = "Ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    number: int
+    reply: Reply
+    type: Literal["Answer"] = "Answer"
+
+
+Frame = Hello | Welcome | Refusal | BoardPart | Happened | Ask | Answer
+_AnyFrame = Annotated[Frame, Discriminator("type")]
+
+
+def encode(frame: Frame) -> bytes:
+    """One line, newline included."""
+    line: bytes = adapter(_AnyFrame).dump_json(frame)
+    return line + b"\n"
+
+
+def decode(line: bytes) -> Frame:
+    """Raises ValueError, with a sentence, for anything that is not a frame of this protocol."""
+    if len(line) > MAX_FRAME:
+        raise ValueError(f"a frame of {len(line)} bytes is over the limit of {MAX_FRAME}")
+    try:
+        frame: Frame = adapter(_AnyFrame).validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise ValueError(f"not a frame: {first['msg']}") from None
+    return frame
+
+
+def board_parts(board: Board) -> Iterator[BoardPart]:
+    """The board as frames, at least one."""
+    head = BoardHead(
+        board.seq,
+        board.at,
+        board.plan,
+        board.slots,
+        board.paused,
+        board.holds,
+        board.stopping,
+        board.runner,
+        board.ran_s,
+        board.finished_at,
+    )
+    rows = [board.jobs[job] for job in board.order]
+    for start in range(0, max(1, len(rows)), ROWS_A_PART):
+        part = tuple(rows[start : start + ROWS_A_PART])
+        yield BoardPart(head, part, more=start + ROWS_A_PART < len(rows))
+
+
+def board_of(parts: list[BoardPart]) -> Board:
+    """The board that `board_parts` took apart."""
+    head = parts[-1].head
+    rows = tuple(row for part in parts for row in part.rows)
+    return replace(
+        with_rows(Board(), rows),
+        seq=head.seq,
+        at=head.at,
+        plan=head.plan,
+        slots=head.slots,
+        paused=head.paused,
+        holds=head.holds,
+        stopping=head.stopping,
+        runner=head.runner,
+        ran_s=head.ran_s,
+        finished_at=head.finished_at,
+    )
