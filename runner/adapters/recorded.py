@@ -12,7 +12,7 @@ from runner.model.forecast import Expectation, Prior
 def recorded_prior() -> Prior:
     """By setting, the means of the recorded runs."""
     runs: dict[str, list[tuple[float, float]]] = {}
-    with (files("runner") / "data" / "lite_runs.csv").open(encoding="utf-8", newline="") as file:
+    with (files("runner") / "data" / "lite_runs.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             runs.setdefault(row["setting"], []).append((float(row["duration_s"]), float(row["cost_usd"])))
     return {

@@ -165,8 +165,7 @@ def _with(values: dict[str, object], *, after: str, key: str, value: object) -> 
 
 
 def _row(name: str, numbers: Numbers) -> tuple[str, ...]:
-    open_jobs = numbers.unfinished + numbers.cancelled
-    counts = (numbers.jobs, numbers.results, numbers.failed, numbers.skipped, open_jobs, numbers.attempts)
+    counts = (numbers.jobs, numbers.results, numbers.failed, numbers.skipped, numbers.unfinished, numbers.attempts)
     return (name, *map(str, counts), f"${numbers.cost_usd:.2f}", f"${numbers.wasted_usd:.2f}")
 
 

@@ -1,0 +1,204 @@
+"""The command line: what is asked for, and which command does it. Light, for `--help` must not wait."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+from runner import __version__
+from runner.model.refusal import PreflightRefused, UsageRefused
+
+RESULTS, FAILED, USAGE, PREFLIGHT, INTERRUPTED = 0, 1, 2, 3, 130
+DEMO = {"sweep": "command-a", "rehearse": True, "subset": "lite", "model": ["command-a"], "agent": "mini_swe_agent_v2"}
+"""The recorded sweep, rehearsed."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status."""
+    try:
+        return _run(list(sys.argv[1:] if argv is None else argv))
+    except SystemExit as asked:
+        return asked.code if isinstance(asked.code, int) else RESULTS
+    except BrokenPipeError:
+        # Whoever read our output has enough of it (`coopdeck ls | head`); the interpreter must not flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return RESULTS
+    except BaseException as error:
+        # Task groups wrap what happens in them.
+        cause = error
+        while isinstance(cause, BaseExceptionGroup) and len(cause.exceptions) == 1:
+            cause = cause.exceptions[0]
+        match cause:
+            case UsageRefused():
+                return _refuse(str(cause), USAGE)
+            case PreflightRefused():
+                return _refuse(str(cause), PREFLIGHT)
+            case KeyboardInterrupt():
+                return INTERRUPTED
+            case OSError():
+                where = f"{cause.filename}: " if cause.filename else ""
+                return _refuse(f"{where}{cause.strerror or cause}", PREFLIGHT)
+        raise
+
+
+def _run(arguments: list[str]) -> int:
+    options = parse(arguments)
+    root = Path.cwd()
+    if options.command in {"run", "demo"}:
+        from runner.commands.defaults import resolve
+
+        resolve(options, os.environ, root, flags_only=options.command == "demo")
+    name = "dry_run" if getattr(options, "dry_run", None) else options.command
+    if name is None:
+        name = "overview"
+    status: int = import_module(f"runner.commands.{name}").execute(options)
+    return status
+
+
+def _refuse(says: str, status: int) -> int:
+    line = "".join(char if char.isprintable() else "?" for char in says.strip().replace("\n", " "))
+    print(f"coopdeck: {line}", file=sys.stderr)
+    return status
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The options of a command line; `extra` holds what stands behind `--`.
+
+    Raises:
+        UsageRefused: it cannot be understood.
+    """
+    extra: tuple[str, ...] = ()
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, extra = arguments[:at], tuple(arguments[at + 1 :])
+    parser, commands = _parser()
+    first = next((argument for argument in arguments if not argument.startswith("-")), None)
+    if first is not None and first not in commands and arguments[0] == first:
+        raise UsageRefused(f"there is no command '{first}'; {_meant(first, list(commands))}")
+    options, rest = parser.parse_known_args(arguments)
+    if rest:
+        known = commands[options.command] if options.command else parser
+        # Flags first: the value of an unknown flag looks like a word too many.
+        odd = next((word for word in rest if word.startswith("-")), rest[0])
+        if odd.startswith("-"):
+            flags = [flag for action in known._actions for flag in action.option_strings]
+            name = f"{odd.partition('=')[0]}"
+            raise UsageRefused(f"there is no flag '{name}' here; {_meant(name, flags, known.prog)}")
+        raise UsageRefused(f"'{odd}' is one word too many; see {known.prog} --help")
+    if extra and options.command != "run":
+        raise UsageRefused("only coopdeck run takes arguments after --, for upstream's run")
+    options.extra = extra
+    return options
+
+
+def _meant(name: str, choices: list[str], prog: str = "coopdeck") -> str:
+    close = get_close_matches(name, choices, 1, 0.6)
+    return f"did you mean '{close[0]}'?" if close else f"see {prog} --help"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        where, _, problem = message.removeprefix("argument ").partition(": ")
+        flag = where.rpartition("/")[2]
+        if problem.startswith("expected one argument"):
+            raise UsageRefused(f"{flag} needs a value; see {self.prog} --help")
+        if message.startswith("the following arguments are required: "):
+            raise UsageRefused(f"{message.rpartition(': ')[2]} is missing; see {self.prog} --help")
+        raise UsageRefused(f"{message}; see {self.prog} --help")
+
+
+def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    parser = _Parser(
+        prog="coopdeck",
+        description="Run CooperBench sweeps and watch them. Without a command: the dashboard of the sweep that runs.",
+        epilog="Exit status: 0 all jobs have results, 1 some failed, 2 usage, 3 refused by preflight, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"coopdeck {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+
+    def command(name: str, says: str, *, sweep: bool = True, json: bool = False) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=says, description=says, allow_abbrev=False)
+        if sweep:
+            made.add_argument("sweep", nargs="?", metavar="SWEEP", help="its name; else the one that runs or is newest")
+        if json:
+            made.add_argument("--json", action="store_true", default=None, help="JSON, one object a line")
+        return made
+
+    _run_flags(command("run", "Start a sweep, or go on with one of that name.", json=True))
+    demo = command(
+        "demo", "Rehearse the recorded sweep of 300 jobs: no Docker, no key, no money.", sweep=False, json=True
+    )
+    _add_some(demo, "settings", "smoke", "slots", "speed", "seed", "faults", "detach", "headless")
+    demo.set_defaults(**DEMO)
+    command("attach", "Open the dashboard of a sweep.")
+    command("status", "How far a sweep is.", json=True)
+    stop = command("stop", "Stop a sweep: what runs may finish, nothing new starts.")
+    stop.add_argument("--now", action="store_true", help="end what runs as well; it stays resumable")
+    retry = command("retry", "Queue jobs of a running sweep again.")
+    which = retry.add_mutually_exclusive_group()
+    which.add_argument("--pair", metavar="PAIR", help="the jobs of this pair that have no result")
+    which.add_argument("--failed", action="store_true", help="all jobs that failed (the default)")
+    command("report", "What came out of a sweep and what it cost.", json=True)
+    command("ls", "All sweeps of this project.", sweep=False, json=True)
+    logs = command("logs", "Where the logs of a pair's attempts are.", sweep=False)
+    logs.add_argument("sweep", metavar="SWEEP")
+    logs.add_argument("pair", metavar="PAIR", help="repo/task/f1_f2")
+    return parser, dict(commands.choices)
+
+
+_FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
+    "settings": (("--settings",), "A,B", "solo, coop-comm, coop-nocomm, team (default: the first three)"),
+    "subset": (("--subset",), "NAME", "lite, flash, one of your dataset's, or all"),
+    "repo": (("--repo",), "REPO", "only this repo; may be repeated"),
+    "task": (("--task",), "ID", "only this task"),
+    "pairs": (("--pairs",), "PAIRS", "these pairs alone: repo/task/f1_f2, or f1_f2 with --repo and --task"),
+    "smoke": (("--smoke",), "N", "only the first N pairs"),
+    "model": (("-m", "--model"), "MODEL", "as litellm names it; may be repeated"),
+    "agent": (("-a", "--agent"), "AGENT", "upstream's agent (default: mini_swe_agent_v2)"),
+    "slots": (("-c", "--slots"), "N", "attempts at a time (default: 4)"),
+    "attempts": (("--attempts",), "N", "tries per job when the infrastructure fails (default: 3)"),
+    "timeout": (("--timeout",), "TIME", "per attempt: 90s, 15m, 2h (default: 60m)"),
+    "budget": (("--budget",), "USD", "start nothing new when this much is spent"),
+    "repeats": (("--repeats",), "K", "run every pair K times (default: 1)"),
+    "git": (("--git",), None, "let cooperating agents share a git remote"),
+    "agent_config": (("--agent-config",), "FILE", "upstream's agent configuration"),
+    "backend": (("--backend",), "NAME", "docker, modal or gcp (default: docker)"),
+    "redis": (("--redis",), "URL", "the Redis that cooperating agents talk through"),
+    "dataset_dir": (("--dataset-dir",), "DIR", "a dataset of your own"),
+    "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
+    "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),
+    "force": (("--force",), None, "run jobs again that have results already"),
+    "rehearse": (("--rehearse",), None, "against the built-in double: no Docker, no key, no money"),
+    "speed": (("--speed",), "X", "recorded seconds per real second of a rehearsal (default: 60)"),
+    "seed": (("--seed",), "N", "of a rehearsal (default: 0)"),
+    "faults": (("--faults",), "FILE", "which attempts of a rehearsal fail, and how"),
+    "dry_run": (("--dry-run",), None, "print the plan and start nothing"),
+    "detach": (("--detach",), None, "return at once; the sweep goes on"),
+    "headless": (("--headless",), None, "a line for every change instead of the dashboard"),
+}
+_REPEATABLE = {"settings", "repo", "pairs", "model"}
+
+
+def _run_flags(parser: argparse.ArgumentParser) -> None:
+    _add_some(parser, *_FLAGS)
+    parser.usage = "coopdeck run [SWEEP] --subset NAME -m MODEL [FLAGS] [-- what else upstream's run takes]"
+
+
+def _add_some(parser: argparse.ArgumentParser, *names: str) -> None:
+    # Every default is None: what was not given here may stand in the environment or in coopdeck.toml.
+    for name in names:
+        flags, metavar, says = _FLAGS[name]
+        if metavar is None:
+            parser.add_argument(*flags, dest=name, action="store_true", default=None, help=says)
+        else:
+            action = "append" if name in _REPEATABLE else "store"
+            parser.add_argument(*flags, dest=name, action=action, metavar=metavar, help=says)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

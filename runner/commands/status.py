@@ -1,0 +1,62 @@
+"""`coopdeck status`."""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+from runner.adapters.recorded import recorded_prior
+from runner.commands.lines import plain
+from runner.commands.sweeps import the_sweep
+from runner.model.forecast import forecast_board
+from runner.model.rows import JobRow
+from runner.model.summary import span, summarise
+
+
+def execute(options: argparse.Namespace) -> int:
+    """How far the sweep is, what runs in it now, and when and with what cost it should end."""
+    sweep = the_sweep(options.sweep, Path.cwd())
+    board, now = sweep.board(), time.time()
+    state = sweep.state(board)
+    summary = summarise(board, now)
+    forecast = forecast_board(board, recorded_prior())
+    running = [row for job in board.order if (row := board.jobs[job]).running is not None]
+    holds = [hold.reason for hold in board.holds]
+    if options.json:
+        more = {
+            "state": state,
+            "pid": sweep.pid,
+            "running": [row.spec.id for row in running],
+            "slots": board.slots,
+            "paused": board.paused,
+            "held": holds,
+            "eta_s": forecast.wall_s,
+            "forecast_usd": forecast.cost_usd,
+        }
+        print(json.dumps(summary.to_json("status") | more))
+        return 0
+    total = summary.total
+    print(plain(f"{summary.sweep}: {state}{_rehearsal(summary.speed)}, {total.results} of {total.jobs} jobs have results"
+                f", {total.failed} failed, {total.unfinished} to go, ${total.cost_usd:.2f} spent"))  # fmt: skip
+    if state == "running" and total.unfinished and forecast.wall_s is not None:
+        print(f"  about {span(forecast.wall_s)} to go with {board.slots} slots, ${forecast.cost_usd:.2f} in the end")
+    for reason in [*holds, *(["paused"] if board.paused else [])]:
+        print(plain(f"  held: {reason}"))
+    for row in running:
+        print(plain("  " + _line(row, now)))
+    return 0
+
+
+def _rehearsal(speed: float | None) -> str:
+    return "" if speed is None else f" (a rehearsal at x{speed:g})"
+
+
+def _line(row: JobRow, now: float) -> str:
+    attempt = row.running
+    assert attempt is not None  # noqa: S101 - only rows that run come here
+    doing = ", ".join(f"{agent.agent} {agent.doing}" for agent in row.agents) or row.state
+    cost = "$?" if attempt.cost_usd is None else f"${attempt.cost_usd:.3f}"
+    return (
+        f"{row.spec.setting} {row.spec.pair.short}  try {attempt.number}  {doing}"
+        f"  {row.steps} steps  {cost}  {span(now - attempt.starting_at)}"
+    )

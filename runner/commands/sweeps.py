@@ -1,0 +1,93 @@
+"""The sweeps of the project, and which one a command means."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from runner.adapters.ledger import read_board
+from runner.adapters.places import Places
+from runner.model.board import Board
+from runner.model.ids import PairId
+from runner.model.queue import check_sweep_name
+from runner.model.refusal import UsageRefused
+from runner.model.rows import JobRow
+from runner.model.selection import DatasetIndex, closest, select_pairs
+
+State = Literal["running", "finished", "stopped"]
+"""`stopped` has jobs left and no runner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A sweep that stands in the project's folder."""
+
+    name: str
+    places: Places
+
+    @property
+    def pid(self) -> int | None:
+        return self.places.runner_pid(self.name)
+
+    @property
+    def folder(self) -> Path:
+        return self.places.sweep_dir(self.name)
+
+    @property
+    def socket(self) -> Path:
+        return self.places.socket(self.name)
+
+    def board(self) -> Board:
+        return read_board(self.places.ledger(self.name))
+
+    def state(self, board: Board) -> State:
+        if self.pid is not None:
+            return "running"
+        return "finished" if board.finished_at is not None else "stopped"
+
+
+def known_sweeps(root: Path) -> list[Known]:
+    """The newest first."""
+    places = Places(root)
+    return [Known(name, places) for name in reversed(places.sweeps())]
+
+
+def the_sweep(name: str | None, root: Path) -> Known:
+    """The sweep of this name; without one, the only one that runs, else the newest.
+
+    Raises:
+        UsageRefused: there is none, or several run.
+    """
+    sweeps = known_sweeps(root)
+    if name is not None:
+        check_sweep_name(name)
+        for sweep in sweeps:
+            if sweep.name == name:
+                return sweep
+        raise UsageRefused(f"there is no sweep '{name}' in {root}; {closest(name, [one.name for one in sweeps])}")
+    if not sweeps:
+        raise UsageRefused(f"there is no sweep in {root}; start one with coopdeck run, or see coopdeck demo")
+    running = [sweep for sweep in sweeps if sweep.pid is not None]
+    if len(running) > 1:
+        raise UsageRefused(f"{len(running)} sweeps are running; name one of {', '.join(one.name for one in running)}")
+    return (running or sweeps)[0]
+
+
+def rows_of_pair(board: Board, text: str) -> list[JobRow]:
+    """The jobs of a pair in every setting, model and repeat.
+
+    Raises:
+        UsageRefused: the text names no pair of this sweep.
+    """
+    features: dict[str, dict[int, set[int]]] = {}
+    rows = [board.jobs[job] for job in board.order]
+    for row in rows:
+        pair = row.spec.pair
+        features.setdefault(pair.repo, {}).setdefault(pair.task, set()).update(pair.features)
+    index = DatasetIndex(
+        {repo: {task: tuple(sorted(ids)) for task, ids in tasks.items()} for repo, tasks in features.items()}, {}
+    )
+    pairs: tuple[PairId, ...] = select_pairs(index, pairs=[text])
+    found = [row for row in rows if row.spec.pair in pairs]
+    if not found:
+        raise UsageRefused(f"the pair '{text}' is not in this sweep; see the pairs with coopdeck attach")
+    return found
