@@ -40,6 +40,8 @@ class Plan:
     extra: tuple[str, ...] = ()
     """Arguments that go to upstream's `run` as they are."""
     rehearsal: Rehearsal | None = None
+    force: bool = False
+    """A result that is there already does not count."""
 
     @property
     def speed(self) -> float:

@@ -57,6 +57,8 @@ def reduce(board: Board, envelope: ev.Envelope) -> Board:
             row = board.jobs.get(event.job)
             if row is None:
                 return board
+            if isinstance(event, ev.JobQueued):
+                board = replace(board, finished_at=None)
             return with_row(board, _job(row, event, at))
 
 
@@ -113,15 +115,16 @@ JobEvent = (
 def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
     match event:
         case ev.JobSkipped(_, outcome, path):
-            if row.state != "queued":
+            if row.state not in {"queued", "done", "skipped"}:
                 return row
             return replace(row, state="skipped", outcome=outcome, delivered=path, reason="a result was there")
         case ev.JobQueued(_, reason):
-            if not row.settled:
+            if not row.settled and row.state != "delivering":
                 return row
             return replace(
                 row,
                 state="queued",
+                again=True,
                 retry_at=None,
                 reason=reason,
                 cancelling=False,
@@ -166,11 +169,10 @@ def _attempt(row: JobRow, event: ev.AttemptStarted | ev.AgentSeen | ev.AttemptEn
             spent = replace(attempt, cost_usd=sum(one.cost_usd for one in agents))
             return replace(row, agents=agents, attempts=(*earlier, spent))
         case ev.AttemptEnded(_, _, outcome):
-            # Still neither settled nor waiting: JobSettled or RetryScheduled follows in the same batch.
             ended = replace(attempt, ended_at=at, outcome=outcome, cost_usd=outcome.cost_usd)
             return replace(
                 row,
-                state="queued",
+                state="delivering",
                 attempts=(*earlier, ended),
                 agents=(),
                 outcome=outcome,

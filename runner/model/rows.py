@@ -7,7 +7,8 @@ from runner.model.events import Doing
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec
 
-JobState = Literal["queued", "starting", "running", "retrying", "done", "failed", "skipped", "cancelled"]
+JobState = Literal["queued", "starting", "running", "delivering", "retrying", "done", "failed", "skipped", "cancelled"]
+"""`delivering`: the attempt is over and what it ended in is durable, but its files are not yet where they belong."""
 SETTLED: frozenset[JobState] = frozenset({"done", "failed", "skipped", "cancelled"})
 ACTIVE: frozenset[JobState] = frozenset({"starting", "running"})
 
@@ -54,6 +55,8 @@ class JobRow:
     """Why it waits or why it ended so, in a line."""
     delivered: str | None = None
     cancelling: bool = False
+    again: bool = False
+    """Somebody asked for the job again: a result that is there does not count."""
     retries_from: int = 0
     """Attempts before this number were of an earlier life of the job and do not count against the limit."""
 

@@ -57,7 +57,7 @@ def count_row(tally: Tally, row: JobRow, sign: int) -> Tally:
         if outcome is not None and row.state in {"done", "skipped"}:
             statuses = _add(statuses, outcome.status, sign)
             if row.state == "skipped":
-                skipped_usd = outcome.cost_usd or 0.0
+                skipped_usd = 0.0 if row.attempts else outcome.cost_usd or 0.0
             elif outcome.duration_s is not None:
                 measured, measured_s, measured_usd = 1, outcome.duration_s, outcome.cost_usd or 0.0
     return Tally(

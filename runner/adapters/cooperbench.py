@@ -1,0 +1,107 @@
+"""Upstream's `cooperbench`, 0.0.29: its command line, its environment, its files."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from runner.adapters.delivery import RESULT, deliver, result_folder
+from runner.adapters.processes import LOG_NAME
+from runner.adapters.result_files import NotAResult, load_result, no_result_outcome, result_outcome
+from runner.adapters.run_files import write_run_files
+from runner.engine.ports import LaunchOrder
+from runner.model.board import Board
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec, Plan
+from runner.model.settings import SETTINGS
+
+DEFAULTS = {
+    "MSWEA_COST_TRACKING": "ignore_errors",
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    # Rich would wrap the log at 80 columns, and buffered output would come minutes late.
+    "COLUMNS": "160",
+    "PYTHONUNBUFFERED": "1",
+}
+"""Set for every attempt unless the caller's environment has a value of its own."""
+
+
+def command(plan: Plan, spec: JobSpec, staging: Path) -> tuple[str, ...]:
+    """The exact argument list of an attempt that writes its files under `staging`."""
+    setting = SETTINGS[spec.setting]
+    argv = [*plan.program, "run", "-n", spec.run_name, "--setting", setting.mode]
+    argv += ["-r", spec.pair.repo, "-t", str(spec.pair.task), "-f", ",".join(map(str, spec.pair.features))]
+    argv += ["-m", spec.model, "-a", plan.agent, "-c", "1", "--backend", plan.backend, "--no-auto-eval"]
+    argv += ["--log-dir", str(staging), *setting.flags]
+    if plan.git and setting.takes_git:
+        argv.append("--git")
+    if plan.redis is not None and setting.needs_redis:
+        argv += ["--redis", plan.redis]
+    if plan.agent_config is not None:
+        argv += ["--agent-config", plan.agent_config]
+    if plan.dataset_dir is not None:
+        argv += ["--dataset-dir", plan.dataset_dir]
+    return (*argv, *plan.extra)
+
+
+class CooperbenchFiles:
+    """The port `Cooperbench` on the real program's files, which the rehearsal writes too."""
+
+    def __init__(self, working_dir: Path) -> None:
+        self._working_dir = working_dir
+        self._caller = dict(os.environ)
+
+    def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
+        environment = DEFAULTS | self._caller
+        environment |= {
+            "COOPDECK_TOKEN": token,
+            "COOPDECK_ATTEMPT": str(number),
+            "COOPDECK_REPEAT": str(spec.repeat),
+        }
+        if plan.rehearsal is not None:
+            how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}
+            environment["COOPDECK_REHEARSAL"] = json.dumps(how)
+        return LaunchOrder(command(plan, spec, folder / "logs"), environment, folder, self._working_dir)
+
+    async def prepare(self, folder: Path) -> None:
+        await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True, exist_ok=True))
+
+    async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+        return await anyio.to_thread.run_sync(_delivered, plan, spec)
+
+    async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+        return await anyio.to_thread.run_sync(_read, spec, folder, exit_status)
+
+    async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
+        def work() -> str:
+            keep = not outcome.is_result and _delivered(plan, spec) is not None
+            return str(deliver(plan, spec, folder, outcome, tag=tag, keep=keep))
+
+        return await anyio.to_thread.run_sync(work)
+
+    async def finish(self, board: Board) -> None:
+        # These two files repeat what the ledger and the results hold; they never stop a sweep from ending.
+        with suppress(OSError):
+            await anyio.to_thread.run_sync(write_run_files, board)
+
+
+def _delivered(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+    folder = result_folder(Path(plan.logs_dir), spec)
+    try:
+        outcome = result_outcome(load_result(folder / RESULT), spec, folder)
+    except (NotAResult, OSError):
+        return None
+    return (outcome, str(folder)) if outcome.is_result else None
+
+
+def _read(spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+    staged = result_folder(folder / "logs", spec)
+    try:
+        return result_outcome(load_result(staged / RESULT), spec, staged)
+    except FileNotFoundError:
+        return no_result_outcome(folder / LOG_NAME, exit_status)
+    except NotAResult as error:
+        return Outcome("corrupt", "", str(error), None)

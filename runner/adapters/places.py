@@ -1,0 +1,116 @@
+"""Where everything of a project lies on disk, and which runner owns which sweep."""
+
+import fcntl
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from runner.model.refusal import UsageRefused
+
+
+class Places:
+    """The folders of one project; `root` is where `.coopdeck/` stands."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+
+    @property
+    def state(self) -> Path:
+        return self.root / ".coopdeck"
+
+    def sweep_dir(self, sweep: str) -> Path:
+        return self.state / "sweeps" / sweep
+
+    def ledger(self, sweep: str) -> Path:
+        return self.sweep_dir(sweep) / "ledger.db"
+
+    def lock(self, sweep: str) -> Path:
+        return self.sweep_dir(sweep) / "lock"
+
+    def socket(self, sweep: str) -> Path:
+        """Named by a digest: the kernel allows 107 bytes for the path of a unix socket."""
+        digest = hashlib.sha256(os.fsencode(self.sweep_dir(sweep))).hexdigest()[:20]
+        return socket_folder() / f"{digest}.sock"
+
+    def sweeps(self) -> list[str]:
+        """The names of all sweeps that have a ledger, the newest last."""
+        folders = self.state / "sweeps"
+        found: list[tuple[float, str]] = []
+        if folders.is_dir():
+            for folder in folders.iterdir():
+                ledger = folder / "ledger.db"
+                if ledger.is_file():
+                    found.append((ledger.stat().st_mtime, folder.name))
+        return [name for _, name in sorted(found)]
+
+    def runner_pid(self, sweep: str) -> int | None:
+        """The process that owns the sweep now, else None. The lock tells, not the file: a dead holder holds nothing."""
+        try:
+            descriptor = os.open(self.lock(sweep), os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            try:
+                return int(json.loads(os.pread(descriptor, 4096, 0))["pid"])
+            except (ValueError, KeyError, TypeError):
+                return 0
+        finally:
+            os.close(descriptor)
+        return None
+
+
+class SweepLock:
+    """Held by the runner that owns a sweep for as long as its process lives."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Raises UsageRefused, naming the holder, when another runner owns the sweep."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
+            os.close(descriptor)
+            raise UsageRefused(
+                f"the sweep '{self._path.parent.name}' is owned by a runner already ({holder}); "
+                f"watch it with: coopdeck attach {self._path.parent.name}"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+def socket_folder() -> Path:
+    """The folder for sockets: this user's alone, made when it is missing.
+
+    Raises:
+        UsageRefused: something else stands there: a link, or a folder of another user or open to one.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    base = Path(runtime) if runtime and Path(runtime).is_dir() else Path(tempfile.gettempdir())
+    folder = base / ("coopdeck" if runtime and base == Path(runtime) else f"coopdeck-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise UsageRefused(f"the folder {folder} for coopdeck's sockets cannot be made: {error.strerror}") from None
+    found = folder.lstat()
+    if folder.is_symlink() or not folder.is_dir() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise UsageRefused(
+            f"{folder} is not a private folder of yours, so coopdeck will not put a socket there; "
+            f"remove it, or set XDG_RUNTIME_DIR to a folder that only you can enter"
+        )
+    return folder

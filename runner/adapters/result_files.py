@@ -1,0 +1,208 @@
+"""What an attempt ended in, read from the files that upstream wrote; nothing in them is trusted."""
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runner.model.failure import Evidence, classify, one_line
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec
+
+RESULT_LIMIT = 1024 * 1024
+"""Upstream's result.json has some 2 KB; one of more than this many bytes is not one."""
+TRAJECTORY_LIMIT = 256 * 1024 * 1024
+LOG_TAIL = 32 * 1024
+COST_LIMIT = 100_000.0
+DURATION_LIMIT = 30 * 24 * 3600.0
+
+_LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$", re.DOTALL)
+_NO_TASKS = "no tasks found"
+_NO_REDIS = "error: Failed to start Redis"
+
+
+class NotAResult(Exception):
+    """The file is there and is not a result of this job; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResult:
+    name: str
+    feature: int | None
+    status: str
+    cost_usd: float
+    steps: int
+    patch_lines: int
+    error: str
+
+
+def load_result(path: Path) -> dict[str, Any]:
+    """The JSON object in a result file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        NotAResult: it is too large, cut off, not JSON, or not an object.
+    """
+    try:
+        with open(path, "rb") as file:
+            raw = file.read(RESULT_LIMIT + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise NotAResult(f"result.json cannot be read: {error.strerror}") from None
+    if len(raw) > RESULT_LIMIT:
+        raise NotAResult(f"result.json is larger than {RESULT_LIMIT} bytes")
+    try:
+        values = json.loads(raw, parse_constant=_no_constant)
+    except RecursionError:
+        raise NotAResult("result.json is nested too deeply") from None
+    except ValueError as error:
+        raise NotAResult(f"result.json is not valid JSON: {one_line(str(error))}") from None
+    if not isinstance(values, dict):
+        raise NotAResult("result.json holds no object")
+    return values
+
+
+def result_outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outcome:
+    """The outcome that a result of this job tells of; `folder` holds the trajectories beside it.
+
+    Raises:
+        NotAResult: a value is missing, of a wrong type or out of range, or belongs to another job.
+    """
+    _check_identity(values, spec)
+    agents = _agents(values)
+    cost = _number(values, "total_cost", COST_LIMIT)
+    steps = sum(agent.steps for agent in agents)
+    failed = [agent for agent in agents if agent.status == "Error"]
+    statuses = [agent.status for agent in agents]
+    status = next((one for one in statuses if one != "Submitted"), "Submitted")
+    answered = steps - len(failed)
+    outcome = Outcome(
+        failure=None,
+        status=status,
+        evidence="result.json",
+        # A model that litellm cannot price costs 0 throughout: after an answered call that means unknown.
+        cost_usd=None if cost == 0 and answered > 0 else cost,
+        steps=steps,
+        patch_lines=sum(agent.patch_lines for agent in agents),
+        messages=int(_number(values, "messages_sent", 1e6)) if "messages_sent" in values else 0,
+        duration_s=_number(values, "duration_seconds", DURATION_LIMIT),
+    )
+    if not failed:
+        return outcome
+    first = failed[0]
+    trajectory = "solo_traj.json" if first.name == "solo" else f"agent{first.feature}_traj.json"
+    failure, line = classify(Evidence(_exit_status(folder / trajectory), first.error))
+    return Outcome(
+        failure,
+        "Error",
+        line,
+        outcome.cost_usd,
+        outcome.steps,
+        outcome.patch_lines,
+        outcome.messages,
+        outcome.duration_s,
+    )
+
+
+def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
+    """The outcome of a process that left no result: from its last words, its exit status or its signal.
+
+    Only upstream's own last words count: the last line of a traceback, or one of its two fixed lines.
+    """
+    lines = _tail(log)
+    last = lines[-1].strip() if lines else ""
+    if exit_status == 0 and any(line.strip() == _NO_TASKS for line in lines):
+        return Outcome("empty", "", "cooperbench found no such pair in the dataset (no tasks found)", 0.0)
+    if last == _NO_REDIS:
+        return Outcome("redis", "", last, 0.0)
+    if exit_status == 1 and any(line.startswith("Traceback (most recent call last):") for line in lines):
+        match = _LAST_LINE.match(last)
+        if match is not None:
+            failure, line = classify(Evidence(match["name"], match["text"] or ""))
+            # An exception that no table knows ended cooperbench itself, not an agent: worth another try.
+            return Outcome("crash" if failure == "unknown" else failure, "", line, None)
+    if exit_status is not None and exit_status < 0:
+        failure, line = classify(Evidence(exit_status=exit_status))
+        return Outcome(failure, "", line, None)
+    how = "ended" if exit_status is None else f"ended with exit status {exit_status}"
+    return Outcome("crash", "", one_line(f"the process {how} and left no result.json"), None)
+
+
+def _check_identity(values: dict[str, Any], spec: JobSpec) -> None:
+    features = values.get("features")
+    wanted: dict[str, Any] = {"repo": spec.pair.repo, "task_id": spec.pair.task, "model": spec.model}
+    for key, value in wanted.items():
+        if values.get(key) != value:
+            raise NotAResult(f"result.json has {key} {one_line(repr(values.get(key)))}, and not {value!r}")
+    if not isinstance(features, list) or {str(one) for one in features} != {str(one) for one in spec.pair.features}:
+        raise NotAResult(f"result.json is of the features {one_line(repr(features))}, not {spec.pair.folder}")
+
+
+def _agents(values: dict[str, Any]) -> list[AgentResult]:
+    solo = values.get("agent")
+    named: dict[str, Any]
+    if isinstance(solo, dict):
+        named = {"solo": solo}
+    else:
+        several = values.get("agents")
+        if not isinstance(several, dict) or not several:
+            raise NotAResult("result.json has neither an agent nor agents")
+        named = several
+    found = [_agent(name, agent) for name, agent in named.items()]
+    return sorted(found, key=lambda agent: agent.name)
+
+
+def _agent(name: str, agent: Any) -> AgentResult:
+    if not isinstance(agent, dict):
+        raise NotAResult(f"{name} is no object in result.json")
+    status, error, feature = agent.get("status"), agent.get("error"), agent.get("feature_id")
+    if not isinstance(status, str) or not status.strip():
+        raise NotAResult(f"{name} has no status in result.json")
+    return AgentResult(
+        name=name,
+        feature=feature if isinstance(feature, int) else None,
+        status=one_line(status),
+        cost_usd=_number(agent, "cost", COST_LIMIT),
+        steps=int(_number(agent, "steps", 1e6)),
+        patch_lines=int(_number(agent, "patch_lines", 1e9)) if "patch_lines" in agent else 0,
+        error=error if isinstance(error, str) else "",
+    )
+
+
+def _number(values: dict[str, Any], key: str, limit: float) -> float:
+    value = values.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise NotAResult(f"{key} is no number in result.json")
+    if not math.isfinite(value) or value < 0 or value > limit:
+        raise NotAResult(f"{key} is {value:g} in result.json, which cannot be")
+    return float(value)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _exit_status(trajectory: Path) -> str:
+    """`extra.exit_status` of the trajectory's last message: the exception class; empty where there is none."""
+    try:
+        if trajectory.stat().st_size > TRAJECTORY_LIMIT:
+            return ""
+        messages = json.loads(trajectory.read_bytes())["messages"]
+        status = messages[-1]["extra"]["exit_status"]
+    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+        return ""
+    return status if isinstance(status, str) and status.isidentifier() else ""
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        with open(log, "rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LOG_TAIL))
+            text = file.read(LOG_TAIL).decode(errors="replace")
+    except OSError:
+        return []
+    return [line.rstrip() for line in text.splitlines() if line.strip()]

@@ -1,0 +1,137 @@
+"""The runner's process: one sweep, its lock, ledger, socket and queue.
+
+Started as `python -m runner.daemon`, with a `StartOrder` as JSON on standard input; says one line of JSON on
+standard output, `{"ready": true}` or `{"refused": "a sentence"}`, and goes on in the background.
+"""
+
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+from runner import __version__
+from runner.adapters.clock import SystemClock
+from runner.adapters.cooperbench import CooperbenchFiles
+from runner.adapters.ledger import SqliteLedger
+from runner.adapters.places import Places, SweepLock
+from runner.adapters.processes import ProcessLauncher
+from runner.adapters.socket import ClientServer
+from runner.engine.attempt import Attempts
+from runner.engine.dispatcher import Dispatcher
+from runner.engine.hub import Hub
+from runner.engine.sweep import Sweep
+from runner.model import events as ev
+from runner.model.board import Board
+from runner.model.commands import Command, Reply, Stop
+from runner.model.plan import JobSpec, Plan
+from runner.model.refusal import UsageRefused
+from runner.wire.codec import adapter
+
+
+@dataclass(frozen=True, slots=True)
+class StartOrder:
+    """What the command line asks a new runner for."""
+
+    root: str
+    sweep: str
+    plan: Plan | None
+    """None: go on with what the ledger holds."""
+    jobs: tuple[JobSpec, ...] = ()
+    expects_client: bool = False
+
+
+def opening(board: Board, order: StartOrder) -> list[ev.Event]:
+    """The events with which a new runner takes a sweep up: its plan, its jobs, what runs again."""
+    opened: list[ev.Event] = []
+    if order.plan is not None:
+        opened += [ev.SweepPlanned(order.plan), ev.JobsPlanned(order.jobs)]
+        for spec in order.jobs:
+            row = board.jobs.get(spec.id)
+            if row is None:
+                continue
+            if row.state in {"failed", "cancelled"}:
+                opened.append(ev.JobQueued(spec.id, "the sweep was run again"))
+            elif row.settled and order.plan.force:
+                opened.append(ev.JobQueued(spec.id, "the sweep was run again with --force"))
+    else:
+        opened += [
+            ev.JobQueued(job, "the sweep was run again")
+            for job in board.order
+            if board.jobs[job].state in {"failed", "cancelled"}
+        ]
+    return opened
+
+
+async def own(order: StartOrder) -> None:
+    """Own the sweep until it is over. Raises UsageRefused before anything has happened."""
+    places = Places(Path(order.root))
+    sweep_dir = places.sweep_dir(order.sweep)
+    sweep_dir.mkdir(parents=True, exist_ok=True)
+    lock = SweepLock(places.lock(order.sweep))
+    lock.acquire()
+    ledger = SqliteLedger(places.ledger(order.sweep))
+    hub, clock = Hub(), SystemClock()
+    dispatcher = Dispatcher(ledger.board(), ledger, clock, hub.publish)
+    if dispatcher.board.plan is None and order.plan is None:
+        raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
+    cooperbench = CooperbenchFiles(places.root)
+    attempts = Attempts(dispatcher, ProcessLauncher(), cooperbench, clock, sweep_dir, random.random)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(dispatcher.run)
+        was_finished = dispatcher.board.finished_at is not None
+        opened = opening(dispatcher.board, order)
+        started = ev.RunnerStarted(os.getpid(), socket.gethostname(), __version__)
+        await dispatcher.record(started, *opened)
+        sweep = Sweep(attempts, cooperbench, hub, expects_client=order.expects_client, recheck=was_finished)
+        server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.board, sweep.obey)
+        await tasks.start(server.serve)
+        tasks.start_soon(_on_signals, sweep.obey)
+        _say('{"ready": true}')
+        reason = await sweep.run()
+        await dispatcher.record(ev.RunnerStopped(reason))
+        await hub.drained(within_s=2.0)
+        tasks.cancel_scope.cancel()
+    ledger.close()
+    lock.release()
+
+
+async def _on_signals(obey: Callable[[Command], Awaitable[Reply]]) -> None:
+    """SIGTERM and SIGINT drain; again, they stop now. A closed terminal (SIGHUP) is none of our business."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            await obey(Stop("drain"))
+            break
+        async for _ in signals:
+            await obey(Stop("now"))
+
+
+def _say(line: str) -> None:
+    """The one line to whoever started us, who may be gone already; then standard output is let go."""
+    with suppress(OSError):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.close(silence)
+
+
+def main() -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    order: StartOrder = adapter(StartOrder).validate_json(sys.stdin.buffer.read())
+    try:
+        anyio.run(own, order)
+    except UsageRefused as refused:
+        _say(adapter(dict[str, str]).dump_json({"refused": str(refused)}).decode())
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""One attempt's life: intent, process, outcome, delivery."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import anyio
+
+from runner.engine.dispatcher import Dispatcher
+from runner.engine.ports import Clock, Cooperbench, Launcher, LaunchRefused, LedgerUnwritable, Running
+from runner.model import events as ev
+from runner.model.failure import INFRASTRUCTURE, one_line
+from runner.model.outcome import FailureClass, Outcome
+from runner.model.plan import Plan
+from runner.model.retry import verdict
+from runner.model.rows import AttemptRow, JobRow
+
+GRACE_S = 20.0
+"""Upstream needs this long at the most to remove its containers after SIGTERM."""
+PATIENCE_S = 5.0
+"""Between two tries to write what must be written."""
+
+OwnAct = Literal["cancelled", "timeout", "stopped"]
+
+
+@dataclass(slots=True)
+class Control:
+    """How others end an attempt that is under way."""
+
+    asked: anyio.Event = field(default_factory=anyio.Event)
+    act: OwnAct | None = None
+
+    def end(self, act: OwnAct) -> None:
+        if self.act is None:
+            self.act = act
+        self.asked.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Runs attempts; holds nothing of any of them."""
+
+    dispatcher: Dispatcher
+    launcher: Launcher
+    cooperbench: Cooperbench
+    clock: Clock
+    sweep_dir: Path
+    jitter: Callable[[], float]
+
+    async def run(self, row: JobRow, control: Control) -> None:
+        """A new attempt of a queued job, from intent to its end.
+
+        Raises:
+            LedgerUnwritable: before anything was started; the job is as it was.
+        """
+        plan = self._plan()
+        number = len(row.attempts) + 1
+        folder = Path("attempts") / row.spec.id / str(number)
+        token = secrets.token_hex(16)
+        await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
+        try:
+            await self.cooperbench.prepare(self.sweep_dir / folder)
+            order = self.cooperbench.order(plan, row.spec, number, token, self.sweep_dir / folder)
+            with anyio.CancelScope(shield=True):  # a process whose start nobody waited for would be an orphan
+                running = await self.launcher.start(order)
+        except (LaunchRefused, OSError) as error:
+            await self._ended(row, number, _refused(error))
+            return
+        await self._record(ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks))
+        await self._watch(row, number, folder, running, control, plan.timeout_s)
+
+    async def resume(self, row: JobRow, control: Control) -> None:
+        """Take up an attempt that an earlier runner of this sweep left: running, ended, or lost."""
+        attempt = row.attempts[-1]
+        if attempt.outcome is not None:
+            await self._settle(row, attempt.number, attempt.outcome)
+            return
+        running = await self._still_up(attempt)
+        folder = Path(attempt.folder)
+        if running is None:
+            outcome = await self.cooperbench.read(self._plan(), row.spec, self.sweep_dir / folder, None)
+            if outcome.failure == "crash":
+                outcome = replace(outcome, failure="lost", evidence="it was gone when the runner came back")
+            await self._ended(row, attempt.number, outcome)
+            return
+        if attempt.pid is None:
+            await self._record(ev.AttemptStarted(row.spec.id, attempt.number, running.pid, running.started_ticks))
+        # The wall clock may have jumped meanwhile; an adopted attempt is given at least a minute.
+        left = self._plan().timeout_s - max(0.0, self.clock.now() - attempt.starting_at)
+        await self._watch(row, attempt.number, folder, running, control, max(60.0, left))
+
+    async def _still_up(self, attempt: AttemptRow) -> Running | None:
+        if attempt.pid is not None and attempt.started_ticks is not None:
+            return await self.launcher.adopt(attempt.pid, attempt.started_ticks)
+        return await self.launcher.find(attempt.token)
+
+    async def _watch(
+        self, row: JobRow, number: int, folder: Path, running: Running, control: Control, timeout_s: float
+    ) -> None:
+        """Wait for the process, or end it when the time is up or somebody asks."""
+        exit_status: int | None = None
+        over = False
+
+        async def until_over(scope: anyio.CancelScope) -> None:
+            nonlocal exit_status, over
+            exit_status = await running.wait()
+            over = True
+            scope.cancel()
+
+        async with anyio.create_task_group() as waiting:
+            waiting.start_soon(until_over, waiting.cancel_scope)
+            with anyio.move_on_after(timeout_s) as limit:
+                await control.asked.wait()
+            if limit.cancelled_caught and not over:
+                control.end("timeout")
+            waiting.cancel_scope.cancel()
+        if not over:
+            with anyio.CancelScope(shield=True):
+                await running.end(GRACE_S)
+        outcome = await self.cooperbench.read(self._plan(), row.spec, self.sweep_dir / folder, exit_status)
+        if control.act is not None and not outcome.is_result:
+            outcome = self._own_act(outcome, control.act, timeout_s)
+        await self._ended(row, number, outcome, stopped=control.act == "stopped")
+
+    def _own_act(self, outcome: Outcome, act: OwnAct, timeout_s: float) -> Outcome:
+        says: dict[OwnAct, tuple[FailureClass, str]] = {
+            "cancelled": ("cancelled", "cancelled by the user"),
+            "stopped": ("cancelled", "ended because the sweep was stopped"),
+            "timeout": ("timeout", f"not over after {timeout_s:g} s (--timeout)"),
+        }
+        failure, evidence = says[act]
+        return replace(outcome, failure=failure, evidence=evidence)
+
+    async def _ended(self, row: JobRow, number: int, outcome: Outcome, *, stopped: bool = False) -> None:
+        """Make the end durable, then decide what follows from it."""
+        live = self.dispatcher.board.jobs[row.spec.id].attempts[-1].cost_usd
+        if live and (outcome.cost_usd is None or (outcome.failure and outcome.cost_usd < live)):
+            # Upstream records 0 for what a failed attempt spent; what was seen being spent is the truth.
+            outcome = replace(outcome, cost_usd=live)
+        ended = ev.AttemptEnded(row.spec.id, number, outcome)
+        if stopped and not outcome.is_result:
+            await self._record(ended, ev.JobQueued(row.spec.id, "ended with the sweep; will run again"))
+            return
+        again = self._verdict(row, number, outcome)
+        if again is not None:
+            await self._record(ended, again)
+            return
+        await self._record(ended)
+        await self._settle(row, number, outcome)
+
+    def _verdict(self, row: JobRow, number: int, outcome: Outcome) -> ev.RetryScheduled | None:
+        if outcome.failure is None or outcome.failure == "cancelled":
+            return None
+        plan = self._plan()
+        decided = verdict(outcome.failure, number - row.retries_from, plan.attempts, self.jitter())
+        if not decided.again:
+            return None
+        reason = f"{outcome.failure}: {one_line(outcome.evidence)}"
+        return ev.RetryScheduled(row.spec.id, number + 1, decided.delay_s / plan.speed, reason)
+
+    async def _settle(self, row: JobRow, number: int, outcome: Outcome) -> None:
+        """Deliver what is to be delivered, and close the job."""
+        job = row.spec.id
+        if outcome.failure == "cancelled":
+            await self._record(ev.JobSettled(job, "cancelled"))
+            return
+        folder = self.sweep_dir / "attempts" / job / str(number)
+        tag = outcome.failure in INFRASTRUCTURE
+        held = False
+        while True:
+            try:
+                path = await self.cooperbench.deliver(self._plan(), row.spec, folder, outcome, tag=tag)
+                break
+            except OSError as error:
+                if not held:
+                    held = True
+                    await self._record(ev.QueueHeld("deliver", f"a result cannot be delivered: {error}"))
+                await self.clock.sleep(PATIENCE_S)
+        last = ev.JobSettled(job, "done" if outcome.is_result else "failed")
+        released = (ev.QueueReleased("deliver"),) if held else ()
+        await self._record(ev.ResultDelivered(job, number, path), last, *released)
+
+    async def _record(self, *events: ev.Event) -> None:
+        """Record what has happened already, however long the ledger takes to come back."""
+        while True:
+            try:
+                await self.dispatcher.record(*events)
+                return
+            except LedgerUnwritable:
+                await self.clock.sleep(PATIENCE_S)
+
+    def _plan(self) -> Plan:
+        plan = self.dispatcher.board.plan
+        if plan is None:
+            raise RuntimeError("no plan was recorded before the first attempt")
+        return plan
+
+
+def _refused(error: LaunchRefused | OSError) -> Outcome:
+    return Outcome("host", "", one_line(f"could not be started: {error}"), 0.0)

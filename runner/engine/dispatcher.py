@@ -1,0 +1,90 @@
+"""The single writer: what happens is stamped, made durable, folded into the board and published, in this order."""
+
+from collections.abc import Callable
+from math import inf
+
+import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from runner.engine.ports import Clock, Ledger, LedgerUnwritable
+from runner.model.board import Board
+from runner.model.events import Envelope, Event
+from runner.model.reduce import reduce
+
+BATCH = 256
+"""Events that one commit takes at the most."""
+
+
+class _Entry:
+    """Events to record together, and whether that was done."""
+
+    __slots__ = ("done", "error", "events")
+
+    def __init__(self, events: tuple[Event, ...]) -> None:
+        self.events = events
+        self.done = anyio.Event()
+        self.error: LedgerUnwritable | None = None
+
+
+class Dispatcher:
+    """Holds the board; everything that changes it goes through `record`."""
+
+    def __init__(
+        self, board: Board, ledger: Ledger, clock: Clock, publish: Callable[[tuple[Envelope, ...]], None]
+    ) -> None:
+        self.board = board
+        self._ledger = ledger
+        self._clock = clock
+        self._publish = publish
+        self._send: MemoryObjectSendStream[_Entry]
+        self._receive: MemoryObjectReceiveStream[_Entry]
+        # Unbounded: every entry's sender waits for it, so there are no more entries than tasks.
+        self._send, self._receive = anyio.create_memory_object_stream[_Entry](inf)
+
+    async def record(self, *events: Event) -> None:
+        """Make events durable, together and in this order, and fold them into the board.
+
+        Shielded: a cancelled task still gets its last word into the ledger.
+
+        Raises:
+            LedgerUnwritable: none of them was recorded.
+        """
+        entry = _Entry(events)
+        with anyio.CancelScope(shield=True):
+            await self._send.send(entry)
+            await entry.done.wait()
+        if entry.error is not None:
+            raise entry.error
+
+    async def run(self) -> None:
+        """Write for ever; what arrives while one commit is under way goes into the next one together."""
+        async for entry in self._receive:
+            entries = [entry]
+            while len(entries) < BATCH:
+                try:
+                    entries.append(self._receive.receive_nowait())
+                except (anyio.WouldBlock, anyio.EndOfStream):
+                    break
+            await self._write(entries)
+
+    def close(self) -> None:
+        """Let `run` return when everything sent so far is written."""
+        self._send.close()
+
+    async def _write(self, entries: list[_Entry]) -> None:
+        at = max(self._clock.now(), self.board.at)
+        events = [event for entry in entries for event in entry.events]
+        envelopes = tuple(Envelope(self.board.seq + place, at, event) for place, event in enumerate(events, start=1))
+        error: LedgerUnwritable | None = None
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._ledger.append(envelopes)
+        except LedgerUnwritable as failure:
+            error = failure
+        else:
+            for envelope in envelopes:
+                self.board = reduce(self.board, envelope)
+            self._publish(envelopes)
+        for entry in entries:
+            entry.error = error
+            entry.done.set()

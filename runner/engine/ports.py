@@ -1,0 +1,103 @@
+"""Everything outside that the engine needs, as Protocols; the adapters fulfil them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runner.model.board import Board
+from runner.model.events import Envelope
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec, Plan
+
+
+class LedgerUnwritable(Exception):
+    """The ledger cannot take another event; the message says why."""
+
+
+class LaunchRefused(Exception):
+    """The process could not be started at all; the message says why. `errno` is the system's number, if any."""
+
+    def __init__(self, says: str, errno: int | None = None) -> None:
+        super().__init__(says)
+        self.errno = errno
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Ledger(Protocol):
+    async def append(self, envelopes: Sequence[Envelope]) -> None:
+        """Make the envelopes durable, all or none.
+
+        Raises:
+            LedgerUnwritable: nothing was written.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """One process to start: in a session of its own, with no input, writing both outputs to one file."""
+
+    argv: tuple[str, ...]
+    environment: dict[str, str]
+    folder: Path
+    """The attempt's own folder; `output.log` is written here."""
+    working_dir: Path
+
+
+class Running(Protocol):
+    """A process that was started, or one that is still up from an earlier runner."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def started_ticks(self) -> int:
+        """Clock ticks since boot; with the pid it names the process for good."""
+
+    async def wait(self) -> int | None:
+        """Until the process is over; its exit status, negative for a signal, None where it cannot be known."""
+
+    async def end(self, grace_s: float) -> None:
+        """SIGTERM to its group, SIGKILL after `grace_s` seconds; returns when the process is gone."""
+
+
+class Launcher(Protocol):
+    async def start(self, order: LaunchOrder) -> Running:
+        """Raises LaunchRefused."""
+
+    async def adopt(self, pid: int, started_ticks: int) -> Running | None:
+        """The process of an earlier runner if it is still the same one, else None."""
+
+    async def find(self, token: str) -> Running | None:
+        """The process that carries this token in its environment, if it is still up."""
+
+
+class Cooperbench(Protocol):
+    """What only knows upstream: its command line, its files, its layout."""
+
+    def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder: ...
+
+    async def prepare(self, folder: Path) -> None:
+        """Make the attempt's folder, empty."""
+
+    async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+        """The sound result that is there already, and its path."""
+
+    async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+        """What the attempt in this folder ended in, from its files; never raises for what is in them."""
+
+    async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
+        """Move the attempt's files to upstream's layout in one step; the path. `tag` marks infra_error.
+
+        Raises:
+            OSError: it could not be moved; everything is still in the attempt's folder or at its old place.
+        """
+
+    async def finish(self, board: Board) -> None:
+        """Write `config.json` and `summary.json` of every run name."""

@@ -1,0 +1,252 @@
+"""One sweep from its queue to its end: which job starts when, and what the user's commands do to it."""
+
+import heapq
+from collections import deque
+
+import anyio
+
+from runner.engine.attempt import Attempts, Control
+from runner.engine.hub import Hub
+from runner.engine.ports import Cooperbench, LedgerUnwritable
+from runner.engine.slots import Slots
+from runner.model import commands as cmd
+from runner.model import events as ev
+from runner.model.ids import JobId
+from runner.model.rows import ACTIVE
+
+FIRST_CLIENT_S = 10.0
+"""How long a sweep that is over waits for the client that its starter promised."""
+SKIPS_A_BATCH = 100
+
+
+class Sweep:
+    """Owns the queue; everything it decides becomes events of the dispatcher's."""
+
+    def __init__(
+        self, attempts: Attempts, cooperbench: Cooperbench, hub: Hub, *, expects_client: bool, recheck: bool
+    ) -> None:
+        self._attempts = attempts
+        self._dispatcher = attempts.dispatcher
+        self._cooperbench = cooperbench
+        self._hub = hub
+        self._expects_client = expects_client
+        self._recheck = recheck
+        self.slots = Slots(max(1, self._dispatcher.board.slots))
+        self._queue: deque[JobId] = deque()
+        self._later: list[tuple[float, JobId]] = []
+        self._controls: dict[JobId, Control] = {}
+
+    async def run(self) -> str:
+        """Until nothing is left to do and nobody watches, or until told to stop; says which."""
+        async with anyio.create_task_group() as tasks:
+            self._resume(tasks)
+            await self._skip_delivered()
+            for job in self._dispatcher.board.order:
+                self._enqueue(job)
+            reason = ""
+            while not reason:
+                seen = self.slots.version
+                following = self._next()
+                if following is not None:
+                    self._start(following, tasks)
+                    continue
+                reason = await self._over(seen)
+                if not reason:
+                    await self.slots.changed(seen, self._until_next())
+        await self._cooperbench.finish(self._dispatcher.board)
+        return reason
+
+    async def obey(self, command: cmd.Command) -> cmd.Reply:
+        """Carry a user's command out; the reply is a sentence for the user."""
+        try:
+            reply = await self._obey(command)
+        except LedgerUnwritable as error:
+            return cmd.Reply(False, f"not done, the ledger cannot be written: {error}")
+        self.slots.wake()
+        return reply
+
+    # -- the queue ------------------------------------------------------------------------------------------
+
+    def _resume(self, tasks: anyio.abc.TaskGroup) -> None:
+        board = self._dispatcher.board
+        for job in board.order:
+            row = board.jobs[job]
+            if row.state in ACTIVE or row.state == "delivering":
+                control = self._controls[job] = Control()
+                self.slots.take()
+                tasks.start_soon(self._one, job, control, True)
+
+    async def _skip_delivered(self) -> None:
+        """Mark the jobs whose sound result is there already.
+
+        In a sweep that was finished and is run again, what was done is looked for too: a result that somebody
+        has removed is bought again, one that is there is skipped.
+        """
+        board = self._dispatcher.board
+        if board.plan is None or board.plan.force:
+            return
+        found: list[ev.Event] = []
+        for job in board.order:
+            row = board.jobs[job]
+            fresh = row.state == "queued" and not row.again and not row.attempts
+            if not fresh and not (self._recheck and row.state in {"done", "skipped"}):
+                continue
+            delivered = await self._cooperbench.delivered(board.plan, row.spec)
+            if delivered is not None:
+                found.append(ev.JobSkipped(job, *delivered))
+            elif not fresh:
+                found.append(ev.JobQueued(job, "its delivered result is gone or not sound"))
+        for start in range(0, len(found), SKIPS_A_BATCH):
+            await self._dispatcher.record(*found[start : start + SKIPS_A_BATCH])
+
+    def _enqueue(self, job: JobId) -> None:
+        row = self._dispatcher.board.jobs[job]
+        if row.state == "queued":
+            self._queue.append(job)
+        elif row.state == "retrying":
+            # Monotonic from here on: a clock that jumps a day neither starts a retry early nor loses it.
+            delay = 0.0 if row.retry_at is None else row.retry_at - self._attempts.clock.now()
+            heapq.heappush(self._later, (anyio.current_time() + min(max(0.0, delay), 3600.0), job))
+
+    def _next(self) -> JobId | None:
+        """The job to start now, if one may: a retry that is due before what never ran."""
+        board = self._dispatcher.board
+        if not self.slots.free or board.paused or board.holds or board.stopping or self._budget_spent():
+            return None
+        while self._later and self._later[0][0] <= anyio.current_time():
+            job = heapq.heappop(self._later)[1]
+            if self._waits(job):
+                return job
+        while self._queue:
+            job = self._queue.popleft()
+            if self._waits(job):
+                return job
+        return None
+
+    def _waits(self, job: JobId) -> bool:
+        return job not in self._controls and self._dispatcher.board.jobs[job].state in {"queued", "retrying"}
+
+    def _until_next(self) -> float | None:
+        if not self._later or not self.slots.free:
+            return None
+        return max(0.0, self._later[0][0] - anyio.current_time())
+
+    def _budget_spent(self) -> bool:
+        board = self._dispatcher.board
+        budget = board.plan.budget_usd if board.plan else None
+        return budget is not None and board.total.cost_usd >= budget
+
+    def _start(self, job: JobId, tasks: anyio.abc.TaskGroup) -> None:
+        control = self._controls[job] = Control()
+        self.slots.take()
+        tasks.start_soon(self._one, job, control, False)
+
+    async def _one(self, job: JobId, control: Control, resumed: bool) -> None:
+        """An attempt in its slot."""
+        row = self._dispatcher.board.jobs[job]
+        try:
+            if resumed:
+                await self._attempts.resume(row, control)
+            else:
+                await self._attempts.run(row, control)
+        except LedgerUnwritable:
+            # Nothing was started. Holding the slot for a while keeps the queue from spinning.
+            await self._attempts.clock.sleep(1.0)
+        finally:
+            del self._controls[job]
+            self._enqueue(job)
+            self.slots.give_back()
+
+    async def _over(self, seen: int) -> str:
+        """Why the sweep is over; empty while it is not."""
+        board = self._dispatcher.board
+        if self._controls:
+            return ""
+        if board.stopping is not None:
+            return "drained" if board.stopping == "drain" else "stopped"
+        total = board.total
+        if total.settled == total.jobs:
+            if board.finished_at is None:
+                await self._dispatcher.record(ev.SweepFinished())
+                await self._cooperbench.finish(self._dispatcher.board)
+            return "finished" if await self._nobody_watches(seen) else ""
+        if self._budget_spent():
+            if not any(hold.cause == "budget" for hold in board.holds):
+                budget = board.plan.budget_usd if board.plan else 0
+                says = f"${total.cost_usd:.2f} of the budget of ${budget:.2f} is spent"
+                await self._dispatcher.record(ev.QueueHeld("budget", says))
+            return "budget" if await self._nobody_watches(seen) else ""
+        return ""
+
+    async def _nobody_watches(self, seen: int) -> bool:
+        """True once no client is attached; False when something has happened meanwhile."""
+        if self._expects_client and not self._hub.attached:
+            self._expects_client = False
+            with anyio.move_on_after(FIRST_CLIENT_S):
+                await self._hub.joined.wait()
+        self._expects_client = False
+        if not self._hub.attached:
+            return True
+        await self.slots.changed(seen, 1.0)
+        return not self._hub.attached
+
+    # -- the user's commands --------------------------------------------------------------------------------
+
+    async def _obey(self, command: cmd.Command) -> cmd.Reply:
+        board = self._dispatcher.board
+        match command:
+            case cmd.Pause():
+                await self._dispatcher.record(ev.QueuePaused())
+                return cmd.Reply(True, "paused: what runs goes on, nothing new starts")
+            case cmd.Resume():
+                await self._dispatcher.record(ev.QueueResumed())
+                return cmd.Reply(True, "going on")
+            case cmd.SetSlots(slots):
+                if not 1 <= slots <= 256:
+                    return cmd.Reply(False, f"{slots} slots? from 1 to 256")
+                await self._dispatcher.record(ev.SlotsSet(slots))
+                self.slots.resize(slots)
+                return cmd.Reply(True, f"{slots} slots")
+            case cmd.Stop(mode):
+                await self._dispatcher.record(ev.StopRequested(mode))
+                if mode == "now":
+                    for control in self._controls.values():
+                        control.end("stopped")
+                    return cmd.Reply(True, "stopping now: running attempts are ended and can be resumed")
+                return cmd.Reply(True, f"draining: {len(self._controls)} running attempts may finish")
+            case cmd.Cancel(job):
+                return await self._cancel(job)
+            case cmd.Retry(job, force):
+                row = board.jobs.get(job)
+                if row is None:
+                    return cmd.Reply(False, f"there is no job {job}")
+                if not row.settled:
+                    return cmd.Reply(False, f"{job} is not settled: it is {row.state}")
+                if row.state in {"done", "skipped"} and not force:
+                    return cmd.Reply(False, f"{job} has a result; retrying it buys it again (force)")
+                return await self._requeue([job], "asked for again by the user")
+            case cmd.RetryFailed():
+                failed = [job for job in board.order if board.jobs[job].state == "failed"]
+                return await self._requeue(failed, "asked for again by the user, with all that failed")
+
+    async def _cancel(self, job: JobId) -> cmd.Reply:
+        row = self._dispatcher.board.jobs.get(job)
+        if row is None:
+            return cmd.Reply(False, f"there is no job {job}")
+        if row.settled:
+            return cmd.Reply(False, f"{job} is over already: {row.state}")
+        control = self._controls.get(job)
+        await self._dispatcher.record(ev.CancelRequested(job))
+        if control is not None:
+            control.end("cancelled")
+            return cmd.Reply(True, f"ending {job}")
+        await self._dispatcher.record(ev.JobSettled(job, "cancelled"))
+        return cmd.Reply(True, f"took {job} out of the queue")
+
+    async def _requeue(self, jobs: list[JobId], reason: str) -> cmd.Reply:
+        if not jobs:
+            return cmd.Reply(False, "nothing has failed")
+        await self._dispatcher.record(*(ev.JobQueued(job, reason) for job in jobs))
+        for job in jobs:
+            self._enqueue(job)
+        return cmd.Reply(True, f"queued {len(jobs)} again" if len(jobs) > 1 else f"queued {jobs[0]} again")

@@ -1,0 +1,48 @@
+"""Whether a failed attempt deserves another, and when."""
+
+from dataclasses import dataclass
+
+from runner.model.outcome import FailureClass
+
+_DELAY_S: dict[FailureClass, tuple[float, float]] = {
+    "rate": (30.0, 300.0),
+    "provider": (30.0, 300.0),
+    "network": (15.0, 120.0),
+    "registry": (60.0, 300.0),
+    "docker": (15.0, 120.0),
+    "container": (5.0, 5.0),
+    "redis": (10.0, 60.0),
+    "host": (30.0, 300.0),
+    "oom": (30.0, 30.0),
+    "crash": (10.0, 60.0),
+    "corrupt": (5.0, 30.0),
+    "lost": (5.0, 5.0),
+}
+"""First and longest delay in seconds of each class that is tried again; the rest are final."""
+
+_ONCE: frozenset[FailureClass] = frozenset({"container", "oom", "lost"})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    again: bool
+    delay_s: float
+    reason: str
+
+
+def verdict(failure: FailureClass, number: int, limit: int, jitter: float) -> Verdict:
+    """Judge the attempt `number` (from 1) of at most `limit`; `jitter` in 0..1 is drawn by the caller.
+
+    The delay doubles with every attempt up to the class's longest, half of it fixed and half drawn ("equal
+    jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that jobs that
+    failed together do not return together.
+    """
+    delays = _DELAY_S.get(failure)
+    if delays is None:
+        return Verdict(False, 0.0, f"{failure} is not tried again")
+    allowed = min(limit, 2) if failure in _ONCE else limit
+    if number >= allowed:
+        return Verdict(False, 0.0, f"{failure}: {number} of {allowed} tries used")
+    first, longest = delays
+    delay = min(longest, first * 2.0 ** (number - 1))
+    return Verdict(True, delay / 2 + delay / 2 * jitter, failure)
