@@ -57,9 +57,10 @@ def _folders(plan: Plan, jobs: Sequence[JobSpec]) -> dict[str, list[str]]:
 def _text(plan: Plan, jobs: Sequence[JobSpec], there: int, forecast: Forecast) -> list[str]:
     kind = f", a rehearsal at x{plan.speed:g}: no agent works, nothing is spent" if plan.rehearsal else ""
     budget = f", budget ${plan.budget_usd:,.2f}" if plan.budget_usd is not None else ""
+    limits = f"{plan.slots} slots, {plan.attempts} tries each, at most {span(plan.timeout_s)} a try{budget}"
     lines = [
         f"sweep {plan.sweep}{kind}",
-        f"{len(jobs)} jobs, {plan.slots} slots, {plan.attempts} tries each, at most {span(plan.timeout_s)} a try{budget}",
+        f"{len(jobs)} jobs, {limits}",
         f"models {', '.join(plan.models)}, agent {plan.agent}, backend {plan.backend}",
     ]
     folders = _folders(plan, jobs)
@@ -76,6 +77,8 @@ def _text(plan: Plan, jobs: Sequence[JobSpec], there: int, forecast: Forecast) -
             f"forecast ${forecast.left_usd:,.2f} (p90 ${forecast.cost_p90_usd:,.2f}) and {span(forecast.wall_s)}, "
             "if jobs go as the recorded runs of command-a did"
         )
+    if not Path(plan.program[0]).exists():
+        lines.append(f"there is no cooperbench at {plan.program[0]} yet: run coopdeck setup first")
     return [*lines, "nothing was started; the commands are:"]
 
 

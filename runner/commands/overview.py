@@ -9,8 +9,6 @@ from runner.commands.sweeps import known_sweeps
 
 def execute(options: argparse.Namespace) -> int:
     running = [sweep for sweep in known_sweeps(Path.cwd()) if sweep.pid is not None]
-    if len(running) == 1:
-        status: int = import_module("runner.commands.attach").execute(argparse.Namespace(sweep=running[0].name))
-        return status
-    status = import_module("runner.commands.ls").execute(argparse.Namespace(json=None))
+    name, sweep = ("attach", running[0].name) if len(running) == 1 else ("ls", None)
+    status: int = import_module(f"runner.commands.{name}").execute(argparse.Namespace(sweep=sweep, json=None))
     return status

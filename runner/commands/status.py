@@ -36,8 +36,12 @@ def execute(options: argparse.Namespace) -> int:
         print(json.dumps(summary.to_json("status") | more))
         return 0
     total = summary.total
-    print(plain(f"{summary.sweep}: {state}{_rehearsal(summary.speed)}, {total.results} of {total.jobs} jobs have results"
-                f", {total.failed} failed, {total.unfinished} to go, ${total.cost_usd:.2f} spent"))  # fmt: skip
+    print(
+        plain(
+            f"{summary.sweep}: {state}{_rehearsal(summary.speed)}, {total.results} of {total.jobs} jobs have results, "
+            f"{total.failed} failed, {total.unfinished} to go, ${total.cost_usd:.2f} spent"
+        )
+    )
     if state == "running" and total.unfinished and forecast.wall_s is not None:
         print(f"  about {span(forecast.wall_s)} to go with {board.slots} slots, ${forecast.cost_usd:.2f} in the end")
     for reason in [*holds, *(["paused"] if board.paused else [])]:
