@@ -128,7 +128,9 @@ def _numbers(rows: Sequence[JobRow]) -> Numbers:
         labels["cancelled" if row.state == "cancelled" or row.outcome is None else row.outcome.label] += 1
         if row.state in {"done", "skipped"} and row.outcome is not None:
             statuses[row.outcome.status] += 1
-    skipped = (row.outcome.cost_usd for row in rows if row.state == "skipped" and row.outcome is not None)
+    skipped = (
+        row.outcome.cost_usd for row in rows if row.state == "skipped" and row.outcome is not None and not row.attempts
+    )
     return Numbers(
         jobs=len(rows),
         results=states["done"] + states["skipped"],

@@ -17,7 +17,7 @@ from runner.model.events import StopMode
 from runner.model.plan import Plan
 from runner.model.reduce import with_rows
 from runner.model.rows import JobRow
-from runner.wire.codec import adapter
+from runner.wire.codec import adapter, to_json
 
 PROTOCOL = 1
 MAX_FRAME = 4 * 1024 * 1024
@@ -105,8 +105,7 @@ _AnyFrame = Annotated[Frame, Discriminator("type")]
 
 def encode(frame: Frame) -> bytes:
     """One line, newline included."""
-    line: bytes = adapter(_AnyFrame).dump_json(frame)
-    return line + b"\n"
+    return to_json(_AnyFrame, frame) + b"\n"
 
 
 def decode(line: bytes) -> Frame:
