@@ -14,6 +14,7 @@ from runner.adapters.result_files import NotAResult, load_result, no_result_outc
 from runner.adapters.run_files import write_run_files
 from runner.engine.ports import LaunchOrder
 from runner.model.board import Board
+from runner.model.failure import one_line
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
 from runner.model.settings import SETTINGS
@@ -105,3 +106,16 @@ def _read(spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
         return no_result_outcome(folder / LOG_NAME, exit_status)
     except NotAResult as error:
         return Outcome("corrupt", "", str(error), None)
+
+
+def other_results(plan: Plan, spec: JobSpec) -> tuple[str, str] | None:
+    """Where a result stands at the job's place that another model or agent made, and whose it is."""
+    folder = result_folder(Path(plan.logs_dir), spec)
+    try:
+        values = load_result(folder / RESULT)
+    except (NotAResult, OSError):
+        return None
+    model, agent = values.get("model"), values.get("agent_framework")
+    if (model, agent) == (spec.model, plan.agent):
+        return None
+    return str(folder), one_line(f"{model} with {agent}")

@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,6 +19,7 @@ COST_LIMIT = 100_000.0
 DURATION_LIMIT = 30 * 24 * 3600.0
 
 _LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$", re.DOTALL)
+_DAEMON_SAYS = b"Error response from daemon: "
 _NO_TASKS = "no tasks found"
 _NO_REDIS = "error: Failed to start Redis"
 
@@ -91,20 +92,14 @@ def result_outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outco
         duration_s=_number(values, "duration_seconds", DURATION_LIMIT),
     )
     if not failed:
-        return outcome
+        vanished = _vanished(folder)
+        if vanished is None:
+            return outcome
+        return replace(outcome, failure="container", evidence=vanished)
     first = failed[0]
     trajectory = "solo_traj.json" if first.name == "solo" else f"agent{first.feature}_traj.json"
     failure, line = classify(Evidence(_exit_status(folder / trajectory), first.error))
-    return Outcome(
-        failure,
-        "Error",
-        line,
-        outcome.cost_usd,
-        outcome.steps,
-        outcome.patch_lines,
-        outcome.messages,
-        outcome.duration_s,
-    )
+    return replace(outcome, failure=failure, status="Error", evidence=line)
 
 
 def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
@@ -195,6 +190,23 @@ def _exit_status(trajectory: Path) -> str:
     except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
         return ""
     return status if isinstance(status, str) and status.isidentifier() else ""
+
+
+def _vanished(folder: Path) -> str | None:
+    """Docker's word that the container is gone, where a patch should be.
+
+    Upstream notices nothing of it (measured with 0.0.29): every command "fails", the agent pays on to its
+    limit, and the status is that of a good result. The first bytes of the patch are Docker's, not an agent's.
+    """
+    for patch in sorted(folder.glob("*.patch")):
+        try:
+            with open(patch, "rb") as file:
+                first = file.read(200)
+        except OSError:
+            continue
+        if first.startswith(_DAEMON_SAYS):
+            return one_line(first.decode(errors="replace"))
+    return None
 
 
 def _tail(log: Path) -> list[str]:

@@ -1,7 +1,7 @@
 """Fan-out to clients: bounded, and never waiting for any of them."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -65,6 +65,8 @@ class Hub:
         self._subscriptions: set[Subscription] = set()
         self.joined = anyio.Event()
         """Set once a first client has come."""
+        self.when_left: Callable[[], None] = lambda: None
+        """Called when a client has gone."""
 
     @property
     def attached(self) -> int:
@@ -87,6 +89,7 @@ class Hub:
             self._subscriptions.discard(subscription)
             subscription.caught_up.set()
             self._touch()
+            self.when_left()
 
     def _touch(self) -> None:
         for subscription in self._subscriptions:

@@ -32,6 +32,7 @@ class Sweep:
         self._expects_client = expects_client
         self._recheck = recheck
         self.slots = Slots(max(1, self._dispatcher.board.slots))
+        hub.when_left = self.slots.wake
         self._queue: deque[JobId] = deque()
         self._later: list[tuple[float, JobId]] = []
         self._controls: dict[JobId, Control] = {}
@@ -167,8 +168,9 @@ class Sweep:
         total = board.total
         if total.settled == total.jobs:
             if board.finished_at is None:
+                # In this order: whoever hears that the sweep is finished finds its files as they are to be.
+                await self._cooperbench.finish(board)
                 await self._dispatcher.record(ev.SweepFinished())
-                await self._cooperbench.finish(self._dispatcher.board)
             return "finished" if await self._nobody_watches(seen) else ""
         if self._budget_spent():
             if not any(hold.cause == "budget" for hold in board.holds):

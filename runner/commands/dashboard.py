@@ -1,0 +1,43 @@
+"""Opening the dashboard on a sweep: the one place where the command line meets the screen."""
+
+import sys
+
+from runner.adapters.ledger import read_board
+from runner.adapters.places import Places
+from runner.client import FinishedSweep, RunningSweep, Source
+from runner.model.board import Board
+from runner.model.refusal import UsageRefused
+from runner.model.summary import summarise, table
+
+
+def show(places: Places, sweep: str) -> int:
+    """The dashboard of a sweep, running or over; exit status as for `run`."""
+    if places.runner_pid(sweep) is not None:
+        return show_running(places, sweep)
+    return _open(places, sweep, FinishedSweep(read_board(places.ledger(sweep)), places.sweep_dir(sweep)))
+
+
+def show_running(places: Places, sweep: str) -> int:
+    return _open(places, sweep, RunningSweep(places.socket(sweep)))
+
+
+def exit_status(board: Board) -> int:
+    """0 when every job has a result, else 1."""
+    total = board.total
+    return 0 if total.jobs == total.results else 1
+
+
+def _open(places: Places, sweep: str, source: Source) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
+    from tui.app import open_dashboard
+
+    ended = open_dashboard(source)
+    board = read_board(places.ledger(sweep))
+    if places.runner_pid(sweep) is not None and board.finished_at is None:
+        print(f"the sweep '{sweep}' goes on in the background: coopdeck attach {sweep}")
+        return 0
+    if ended not in {"detached", "stopped", "over"}:
+        raise UsageRefused(ended)
+    print(table(summarise(board, board.at)))
+    return exit_status(board)

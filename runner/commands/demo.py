@@ -1,0 +1,24 @@
+"""`coopdeck demo`: the recorded sweep of 300 jobs, rehearsed anew every time."""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from runner.adapters.places import Places
+from runner.commands.planning import plan_sweep
+from runner.commands.run import launch
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Its state is kept apart from the project's own sweeps, in `.coopdeck/demo`."""
+    places = Places(Path.cwd() / ".coopdeck" / "demo")
+    sweep = str(options.sweep)
+    if places.runner_pid(sweep) is not None and not (options.headless or options.json or options.detach):
+        from runner.commands.dashboard import show_running
+
+        return show_running(places, sweep)
+    if places.runner_pid(sweep) is None:
+        shutil.rmtree(places.root, ignore_errors=True)
+    places.root.mkdir(parents=True, exist_ok=True)
+    plan, jobs = plan_sweep(options, places.root)
+    return launch(options, places, plan, jobs)

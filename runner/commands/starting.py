@@ -1,0 +1,80 @@
+"""Starting a runner in the background, and hearing from it that it owns the sweep."""
+
+import json
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from runner.adapters.places import Places
+from runner.daemon import StartOrder
+from runner.model.refusal import UsageRefused
+from runner.wire.codec import adapter
+
+READY_S = 30.0
+LOG_NAME = "runner.log"
+# -P: the folder one stands in may hold a `runner` of its own.
+DAEMON = (sys.executable, "-P", "-m", "runner.daemon")
+
+
+def start_runner(places: Places, order: StartOrder) -> int:
+    """Start the runner and wait until it listens; returns its pid.
+
+    It is in a session of its own and holds none of our files: it lives on when this process, its terminal or
+    its connection is gone.
+
+    Raises:
+        UsageRefused: another runner owns the sweep, or this one could not begin; the sentence says which.
+    """
+    folder = places.sweep_dir(order.sweep)
+    folder.mkdir(parents=True, exist_ok=True)
+    log = folder / LOG_NAME
+    with open(log, "ab") as errors:
+        runner = subprocess.Popen(
+            DAEMON,
+            cwd=places.root,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+    said = _first_line(runner, adapter(StartOrder).dump_json(order))
+    match said:
+        case {"ready": True}:
+            return runner.pid
+        case {"refused": str(says)}:
+            raise UsageRefused(says)
+    raise UsageRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
+
+
+def _first_line(runner: subprocess.Popen[bytes], order: bytes) -> object:
+    """What the runner says first, as JSON; None when it says nothing in time."""
+    if runner.stdin is None or runner.stdout is None:
+        return None
+    try:
+        with runner.stdin as into:
+            into.write(order)
+    except BrokenPipeError:
+        return None
+    deadline, line = time.monotonic() + READY_S, b""
+    with runner.stdout as out:
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([out], [], [], left)[0]:
+                return None
+            # One byte at a time: a buffered read would wait for more than the one line there is.
+            some = out.read(1)
+            if not some:
+                return None
+            line += some
+    try:
+        said: object = json.loads(line)
+    except ValueError:
+        return None
+    return said
+
+
+def _last_words(log: Path) -> str:
+    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    return lines[-1] if lines else "it said nothing"
