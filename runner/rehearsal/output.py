@@ -92,6 +92,13 @@ def write_json(path: Path, document: object) -> None:
     path.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
+def _write_trajectory(path: Path, head: dict[str, object], messages: list[dict[str, object]]) -> None:
+    # json's indent is written in Python: on a long transcript it would cost more than all else here.
+    lines = ",\n".join(f"    {json.dumps(message)}" for message in messages)
+    body = f"[\n{lines}\n  ]" if messages else "[]"
+    path.write_text(f'{json.dumps(head, indent=2)[:-2]},\n  "messages": {body}\n}}', encoding="utf-8")
+
+
 def write_job(record: Record) -> None:
     """Everything of one job; `result.json` is the last, and not atomic, as upstream."""
     folder = record.folder
@@ -102,7 +109,8 @@ def write_job(record: Record) -> None:
     for agent in record.agents:
         stem = "solo" if record.setting == "solo" else f"agent{agent.features[0]}"
         (folder / f"{stem}.patch").write_text(agent.patch, encoding="utf-8")
-        write_json(folder / f"{stem}_traj.json", _trajectory(record, agent))
+        messages = agent.messages + [message for turn in agent.turns for message in turn.messages]
+        _write_trajectory(folder / f"{stem}_traj.json", _trajectory_head(record, agent), messages)
     metrics = _team_files(record) if record.setting == "team" else {}
     _write_result(record, _result(record, len(sent), metrics))
 
@@ -121,7 +129,7 @@ def _conversation(record: Record) -> list[dict[str, object]]:
     ]
 
 
-def _trajectory(record: Record, agent: Agent) -> dict[str, object]:
+def _trajectory_head(record: Record, agent: Agent) -> dict[str, object]:
     head: dict[str, object] = {"repo": record.repo, "task_id": record.task}
     if record.setting == "solo":
         head["features"] = record.features
@@ -130,14 +138,12 @@ def _trajectory(record: Record, agent: Agent) -> dict[str, object]:
     head["agent_id"] = agent.agent_id
     if agent.role:
         head["team_role"] = agent.role
-    messages = agent.messages + [message for turn in agent.turns for message in turn.messages]
     return {
         **head,
         "model": record.model,
         "status": agent.status,
         "cost": record.cost(agent),
         "steps": agent.steps,
-        "messages": messages,
     }
 
 
