@@ -1,0 +1,51 @@
+"""The characters that the screens draw with: one set with Unicode, one without."""
+
+import locale
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runner.model.rows import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Glyphs:
+    states: Mapping[JobState, str]
+    done: str
+    failed: str
+    active: str
+    rest: str
+    eighths: str
+    """Parts of a bar's cell, from one eighth to seven; empty where there are none."""
+    rule: str
+    more: str
+    cursor: str
+    dot: str
+    ascii_only: bool
+
+
+UNICODE = Glyphs(
+    states={
+        "queued": "·", "starting": "▹", "running": "▶", "delivering": "▷", "retrying": "↻",
+        "done": "✓", "failed": "✗", "skipped": "=", "cancelled": "⊘",
+    },
+    done="█", failed="▓", active="▒", rest="·", eighths="▏▎▍▌▋▊▉", rule="─", more="…", cursor="▌", dot="·",
+    ascii_only=False,
+)  # fmt: skip
+ASCII = Glyphs(
+    states={
+        "queued": ".", "starting": "-", "running": ">", "delivering": "-", "retrying": "~",
+        "done": "+", "failed": "x", "skipped": "=", "cancelled": "/",
+    },
+    done="#", failed="x", active="~", rest=".", eighths="", rule="-", more="..", cursor=">", dot="-",
+    ascii_only=True,
+)  # fmt: skip
+
+
+def wants_ascii(environ: Mapping[str, str] = os.environ) -> bool:
+    """No Unicode where the terminal's encoding is not UTF-8, or the terminal draws nothing at all."""
+    if environ.get("TERM") == "dumb":
+        return True
+    encodings = (getattr(sys.__stderr__, "encoding", None), locale.getpreferredencoding(False))
+    return any((encoding or "ascii").lower().replace("-", "") != "utf8" for encoding in encodings)

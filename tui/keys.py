@@ -1,0 +1,141 @@
+"""Every key in one place: bindings, footer, help and palette are made from this table."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from textual.binding import Binding
+
+Where = Literal["app", "sweep", "job", "move", "log", "help", "sweeps"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An action and its keys."""
+
+    id: str
+    keys: str
+    """As Textual names them, separated by commas."""
+    label: str
+    help: str
+    group: str
+    where: tuple[Where, ...]
+    footer: bool = False
+    palette: bool = True
+    beside: str = ""
+    """The id of another action whose key the footer shows with this one's."""
+
+    @property
+    def action(self) -> str:
+        return self.id.replace("-", "_")
+
+
+KEYS: tuple[Key, ...] = (
+    Key("detach", "d", "detach", "leave; the runner goes on", "sweep", ("app",), footer=True),
+    Key("open", "enter", "open", "the selected job, full screen", "move", ("sweep", "sweeps"), footer=True),
+    Key("back", "escape", "back", "close, or clear the filter or search", "move", ("sweep", "job", "help"),
+        palette=False),
+    Key("cancel", "x", "cancel", "end the selected job; asks when it is running", "job", ("sweep", "job"), footer=True),
+    Key("retry", "r", "retry", "run the selected job again; asks before a result is bought again", "job",
+        ("sweep", "job"), footer=True),
+    Key("pause", "p", "pause", "start nothing new, or go on", "sweep", ("app",), footer=True),
+    Key("filter", "slash", "filter", "filter the table, or search the log when it has the focus", "find",
+        ("sweep", "job"), footer=True),
+    Key("sort", "s", "sort", "plan order, state, cost, time, steps", "find", ("sweep",), footer=True),
+    Key("more-slots", "plus", "slots", "one job more at a time", "sweep", ("app",), footer=True, beside="fewer-slots"),
+    Key("fewer-slots", "minus", "fewer slots", "one job fewer at a time", "sweep", ("app",)),
+    Key("stop", "Q", "stop", "stop the runner: let what runs finish, or end it now", "sweep", ("app",), footer=True),
+    Key("retry-failed", "R", "retry failed", "queue every failed job again", "sweep", ("app",), footer=True),
+    Key("log", "1", "log", "the job's output", "job", ("sweep", "job")),
+    Key("tries", "5", "tries", "every attempt of the job: how it ended, and how we know", "job",
+        ("sweep", "job"), footer=True),
+    Key("older-try", "left_square_bracket", "older try", "the output of the try before", "job", ("sweep", "job")),
+    Key("newer-try", "right_square_bracket", "newer try", "the output of the try after", "job", ("sweep", "job")),
+    Key("follow", "f", "follow", "keep the end of the log in view", "job", ("sweep", "job"), footer=True),
+    Key("wrap", "w", "wrap", "fold long lines, or move along them with left and right", "job",
+        ("sweep", "job"), footer=True),
+    Key("next-hit", "n", "next hit", "the next place where the search text is", "find", ("sweep", "job")),
+    Key("last-hit", "N", "last hit", "the place before", "find", ("sweep", "job")),
+    Key("other-pane", "tab", "log/table", "from the table to the log and back", "move",
+        ("sweep",), palette=False, footer=True),
+    Key("up", "up,k", "up", "one line up", "move", ("move",), palette=False),
+    Key("down", "down,j", "down", "one line down", "move", ("move",), palette=False),
+    Key("page-up", "pageup,ctrl+b", "page up", "one page up", "move", ("move",), palette=False),
+    Key("page-down", "pagedown,ctrl+f,space", "page down", "one page down", "move", ("move",), palette=False),
+    Key("first", "g,home", "first", "to the first line", "move", ("move",), palette=False),
+    Key("last", "G,end", "last", "to the last line", "move", ("move",), palette=False),
+    Key("left", "left", "left", "back along unwrapped lines", "move", ("log",), palette=False),
+    Key("right", "right", "right", "along unwrapped lines", "move", ("log",), palette=False),
+    Key("help", "question_mark", "help", "this page", "screen", ("app",), footer=True),
+    Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("app",), palette=False),
+    Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("app",)),
+    Key("theme", "ctrl+t", "theme", "dark, light, plain", "screen", ("app",)),
+    Key("interrupt", "ctrl+c", "ctrl+c", "says how to leave; ends nothing", "screen", ("app",), palette=False),
+)  # fmt: skip
+
+GROUPS: dict[str, str] = {
+    "move": "moving",
+    "find": "finding",
+    "job": "the selected job",
+    "sweep": "the sweep",
+    "screen": "the screen",
+}
+
+_SHOWN = {
+    "slash": "/", "question_mark": "?", "plus": "+", "minus": "-", "escape": "esc", "pageup": "pgup",
+    "pagedown": "pgdn", "left_square_bracket": "[", "right_square_bracket": "]", "comma": ",", "full_stop": ".",
+}  # fmt: skip
+
+
+_TOGETHER: tuple[tuple[Where, ...], ...] = (
+    ("app", "sweep", "move", "log"), ("app", "job", "move", "log"), ("app", "help", "move"), ("app", "sweeps", "move"),
+)  # fmt: skip
+
+
+class Keymap:
+    """The registry as one user has it."""
+
+    def __init__(self, changes: Mapping[str, str] | None = None) -> None:
+        """
+        Raises:
+            ValueError: an id that there is not, or one key for two actions of the same screen; a sentence.
+        """
+        self.changes = {name: _normal(keys) for name, keys in (changes or {}).items()}
+        known = {key.id for key in KEYS}
+        for name in self.changes:
+            if name not in known:
+                raise ValueError(f"there is no action '{name}'; the actions are {', '.join(sorted(known))}")
+        for screen in _TOGETHER:
+            taken: dict[str, str] = {}
+            for key in keys_for(*screen):
+                for one in self.keys(key).split(","):
+                    other = taken.setdefault(one, key.id)
+                    if other != key.id:
+                        raise ValueError(f"the key '{one}' is given to both '{other}' and '{key.id}'")
+
+    def keys(self, key: Key) -> str:
+        return self.changes.get(key.id, key.keys)
+
+    def shown(self, key: Key, *, all_of_them: bool = False) -> str:
+        """As a person would write it: `/`, `ctrl+p`, `pgup`."""
+        names = [_SHOWN.get(name, name) for name in self.keys(key).split(",")]
+        return " ".join(names) if all_of_them else names[0]
+
+
+def _normal(keys: str) -> str:
+    written = {shown: name for name, shown in _SHOWN.items()}
+    return ",".join(written.get(part.strip(), part.strip()) for part in keys.split(",")) if keys != "," else "comma"
+
+
+def keys_for(*places: Where) -> Iterable[Key]:
+    """The keys that act in one of some places, in the registry's order."""
+    return (key for key in KEYS if any(place in key.where for place in places))
+
+
+def bindings(*places: Where, keymap: Keymap | None = None) -> list[Binding]:
+    """For a widget's, a screen's or the app's BINDINGS."""
+    keymap = keymap or Keymap()
+    return [
+        Binding(keymap.keys(key), key.action, key.label, show=False, id=key.id, priority=key.id == "other-pane")
+        for key in keys_for(*places)
+    ]

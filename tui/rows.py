@@ -1,0 +1,223 @@
+"""Pure presentation of one job: its row in the pairs table, its head line, its tries."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from runner.model.outcome import Outcome
+from runner.model.rows import ACTIVE, AttemptRow, JobRow, JobState
+from styles.themes import Tone
+from tui.format import agents_line, clock, cost, money
+from tui.glyphs import Glyphs
+from tui.sanitise import clean
+from tui.text import Line, Span, join
+
+STATE_TONES: dict[JobState, Tone] = {
+    "queued": "faint", "starting": "run", "running": "run", "delivering": "run", "retrying": "warn",
+    "done": "ok", "failed": "error", "skipped": "muted", "cancelled": "muted",
+}  # fmt: skip
+_RUN: Tone = "run"
+_RANKS: dict[JobState, int] = {
+    "running": 0, "starting": 0, "delivering": 0, "failed": 1, "retrying": 2, "queued": 3,
+    "done": 4, "skipped": 5, "cancelled": 5,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """A row of the pairs table; `cells` and `tones` follow the columns of screens/sweep.py."""
+
+    key: str
+    place: int
+    """Its number in the plan's order."""
+    rank: int
+    """By state: running, failed, retrying, queued, done."""
+    cells: tuple[str, ...]
+    tones: tuple[Tone, ...]
+    since: float
+    """When the attempt under way began; 0 without one."""
+    seconds: float
+    cost_usd: float
+    steps: int
+    find: str
+    """What the filter looks in."""
+    ticks: bool
+    """The row looks different a second later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Eyes:
+    """What presentation depends on besides the row."""
+
+    now: float
+    speed: float
+    attempts: int
+    glyphs: Glyphs
+
+
+def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
+    """One job as a row."""
+    spec, state, glyphs = row.spec, row.state, eyes.glyphs
+    seconds = seconds_of(row, eyes)
+    active = state in ACTIVE
+    waiting = state == "queued"
+    doing, tone = doing_of(row, eyes)
+    tried = len(row.attempts)
+    pair = spec.pair.short if spec.repeat == 1 else f"{spec.pair.short} #{spec.repeat}"
+    steps = row.steps
+    quiet: Tone = "muted" if waiting else "text"
+    idle = ""
+    if active and row.agents:
+        idle = f"{max(0.0, eyes.now - max(agent.seen_at for agent in row.agents)) * eyes.speed:.0f}s"
+    label = row.outcome.label if row.outcome and row.settled else ""
+    cells = (
+        glyphs.states[state],
+        clean(spec.setting, ascii_only=glyphs.ascii_only),
+        clean(pair, ascii_only=glyphs.ascii_only),
+        clean(spec.model, ascii_only=glyphs.ascii_only),
+        f"{tried}/{eyes.attempts + row.retries_from}" if tried else "",
+        doing,
+        str(steps) if steps or (tried and not waiting) else "",
+        _cost(row),
+        clock(seconds) if seconds is not None else "",
+        idle,
+    )
+    state_tone = STATE_TONES[state]
+    return PairRow(
+        key=spec.id,
+        place=place,
+        rank=_RANKS[state],
+        cells=cells,
+        tones=(state_tone, quiet, quiet, "muted", "muted", tone, quiet, quiet, quiet, "muted"),
+        since=row.attempts[-1].starting_at if active and row.attempts else 0.0,
+        seconds=seconds or 0.0,
+        cost_usd=row.cost_usd,
+        steps=steps,
+        find=f"{spec.setting} {pair} {spec.pair.repo} {spec.model} {state} {label} {row.reason}".casefold(),
+        ticks=active or state == "retrying",
+    )
+
+
+def _cost(row: JobRow) -> str:
+    if row.attempts:
+        return cost(row.cost_usd, row.unknown_costs, fine=True)
+    if row.state == "skipped" and row.outcome is not None:
+        return "$?" if row.outcome.cost_usd is None else money(row.outcome.cost_usd, fine=True)
+    return ""
+
+
+def seconds_of(row: JobRow, eyes: Eyes) -> float | None:
+    """Recorded seconds of the attempt under way, else of the last outcome."""
+    if row.state in ACTIVE and row.attempts:
+        return max(0.0, eyes.now - row.attempts[-1].starting_at) * eyes.speed
+    if not row.settled and row.state not in {"retrying", "delivering"}:
+        return None
+    if row.outcome is not None and row.outcome.duration_s is not None:
+        return row.outcome.duration_s
+    return attempt_seconds(row.attempts[-1], eyes) if row.attempts else None
+
+
+def attempt_seconds(attempt: AttemptRow, eyes: Eyes) -> float:
+    """As upstream recorded it; from our own clock where it did not."""
+    if attempt.outcome is not None and attempt.outcome.duration_s is not None:
+        return attempt.outcome.duration_s
+    end = attempt.ended_at if attempt.ended_at is not None else eyes.now
+    return max(0.0, end - attempt.starting_at) * eyes.speed
+
+
+def doing_of(row: JobRow, eyes: Eyes) -> tuple[str, Tone]:
+    """What a job does, waits for, or ended in."""
+    ascii_only = eyes.glyphs.ascii_only
+
+    def said(text: str) -> str:
+        return clean(text, ascii_only=ascii_only)
+
+    if row.cancelling and not row.settled:
+        return "cancelling", "warn"
+    match row.state:
+        case "running":
+            return (said(agents_line(row.agents)), "text") if row.agents else ("running", "text")
+        case "starting" | "delivering":
+            return row.state, "muted"
+        case "retrying":
+            left = max(0.0, (row.retry_at or eyes.now) - eyes.now) * eyes.speed
+            cause = row.outcome.failure if row.outcome and row.outcome.failure else ""
+            return f"in {clock(left)} {_after(cause, said(row.reason))}".rstrip(), "warn"
+        case "failed":
+            outcome = row.outcome
+            why = outcome.failure if outcome and outcome.failure else "failed"
+            return _after(why, said(row.reason or (outcome.evidence if outcome else ""))), "error"
+        case "done" | "skipped":
+            return (said(row.outcome.label), label_tone(row.outcome)) if row.outcome else ("", "muted")
+        case "cancelled":
+            return "cancelled", "muted"
+        case "queued":
+            return said(row.reason), "muted"
+        case never:
+            assert_never(never)
+
+
+def _after(word: str, text: str) -> str:
+    """`docker: daemon down`, without saying the word twice."""
+    if not word or text.lower().startswith(word.lower()):
+        return text or word
+    return f"{word}: {text}" if text else word
+
+
+def label_tone(outcome: Outcome) -> Tone:
+    if not outcome.is_result:
+        return "error"
+    return "ok" if outcome.label == "Submitted" else "soft"
+
+
+def job_line(row: JobRow, eyes: Eyes) -> Line:
+    """A job's head: what it is and how it stands, in one line."""
+    doing, tone = doing_of(row, eyes)
+    seconds = seconds_of(row, eyes)
+    parts: list[Line] = [
+        (Span(f" {eyes.glyphs.states[row.state]} {row.state}", STATE_TONES[row.state]),),
+        (Span(doing, tone),) if doing and doing != row.state else (),
+        (Span(f"{row.steps} steps", "text"),) if row.steps else (),
+        (Span(_cost(row), "text"),) if row.attempts else (),
+        (Span(clock(seconds), "text"),) if seconds is not None else (),
+        (Span(clean(row.spec.model, ascii_only=eyes.glyphs.ascii_only), "muted"),),
+    ]
+    return join(parts, "   ")
+
+
+def job_name(row: JobRow, glyphs: Glyphs) -> str:
+    spec = row.spec
+    repeat = f" #{spec.repeat}" if spec.repeat > 1 else ""
+    return clean(f"{spec.setting} {spec.pair.short}{repeat}", ascii_only=glyphs.ascii_only)
+
+
+def tries_lines(row: JobRow, eyes: Eyes) -> tuple[Line, ...]:
+    """Every attempt: how it ended, how we know, what it took, where it is."""
+
+    def said(text: str) -> str:
+        return clean(text, ascii_only=eyes.glyphs.ascii_only)
+
+    lines: list[Line] = []
+    for attempt in row.attempts:
+        outcome = attempt.outcome
+        if outcome is None:
+            word, tone = ("running" if row.running is attempt else "lost"), _RUN
+        else:
+            word, tone = said(outcome.label), label_tone(outcome)
+        known = "$?" if attempt.cost_usd is None else money(attempt.cost_usd, fine=True)
+        steps = outcome.steps if outcome else row.steps
+        lines.append(
+            (
+                Span(f" try {attempt.number:<3}", "strong"),
+                Span(f"{word:<16} ", tone),
+                Span(f"{known:>9}  {clock(attempt_seconds(attempt, eyes)):>8}  {steps:>4} steps"),
+            )
+        )
+        if outcome is not None and outcome.evidence:
+            lines.append((Span("         " + said(outcome.evidence), "text"),))
+        lines.append((Span("         " + said(attempt.folder), "muted"),))
+    if row.state == "retrying":
+        doing, tone_ = doing_of(row, eyes)
+        lines.append((Span(f" try {len(row.attempts) + 1:<3}", "strong"), Span(doing, tone_)))
+    if row.delivered:
+        lines.append((Span(" result ", "strong"), Span(said(row.delivered), "muted")))
+    return tuple(lines) or ((Span(" no try yet", "muted"),),)

@@ -1,0 +1,130 @@
+"""What the sweep's and the job's screens have in common: a job view, a foot, a prompt, what may be asked of a job."""
+
+from typing import ClassVar
+
+from textual.screen import Screen
+
+from runner.model.commands import Cancel, Command, Retry
+from runner.model.rows import ACTIVE, JobRow
+from tui.keys import Where
+from tui.link import Change
+from tui.rows import job_name
+from tui.screens.ask import Ask, Choice
+from tui.session import Session
+from tui.widgets.foot import Foot
+from tui.widgets.job_view import JobView
+from tui.widgets.log_pane import LogPane
+from tui.widgets.prompt import Prompt
+
+SEARCH = "search"
+
+
+class JobActions(Screen[None]):
+    """A screen with a job in view."""
+
+    WHERE: ClassVar[Where]
+    AUTO_FOCUS = None
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.view = JobView(session, id="view")
+        self.foot = Foot(session.keymap, "app", self.WHERE)
+        self.prompt = Prompt()
+
+    @property
+    def job(self) -> JobRow | None:
+        """The job that keys act on."""
+        raise NotImplementedError
+
+    def changed(self, change: Change) -> None:
+        """Another board."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Another second."""
+        raise NotImplementedError
+
+    def restyle(self) -> None:
+        """Another theme."""
+        self.view.log_pane.restyle()
+        self.refresh()
+
+    def say(self, text: str, *, ok: bool = True) -> None:
+        self.foot.say(text, ok=ok)
+
+    def ask_first(self, question: str, command: Command) -> None:
+        """Send a command only after a yes."""
+
+        def answered(yes: str | None) -> None:
+            if yes == "y":
+                self.session.send(command)
+
+        choices = (Choice("y", "yes"), Choice("n", "no"))
+        self.app.push_screen(Ask(question, choices, self.session.glyphs), answered)
+
+    # -- the job ------------------------------------------------------------------------------------------------
+
+    def action_cancel(self) -> None:
+        row = self.job
+        if row is None:
+            return
+        if row.settled:
+            self.say(f"{job_name(row, self.session.glyphs)} is {row.state}: there is nothing to cancel", ok=False)
+        elif row.state in ACTIVE:
+            question = f"End {job_name(row, self.session.glyphs)}? What it has spent is lost."
+            self.ask_first(question, Cancel(row.spec.id))
+        else:
+            self.session.send(Cancel(row.spec.id))
+
+    def action_retry(self) -> None:
+        row = self.job
+        if row is None:
+            return
+        name = job_name(row, self.session.glyphs)
+        if not row.settled:
+            self.say(f"{name} is {row.state}: it needs no retry", ok=False)
+        elif row.state in {"done", "skipped"}:
+            self.ask_first(f"{name} has a result. Buy it again?", Retry(row.spec.id, force=True))
+        else:
+            self.session.send(Retry(row.spec.id))
+
+    # -- the log ------------------------------------------------------------------------------------------------
+
+    def action_log(self) -> None:
+        self.view.switch("log")
+
+    def action_tries(self) -> None:
+        self.view.switch("tries")
+
+    def action_older_try(self) -> None:
+        self.view.older(1)
+
+    def action_newer_try(self) -> None:
+        self.view.older(-1)
+
+    def action_follow(self) -> None:
+        self.view.log_pane.toggle_follow()
+
+    def action_wrap(self) -> None:
+        self.view.log_pane.toggle_wrap()
+
+    def action_next_hit(self) -> None:
+        self.view.log_pane.search_again()
+
+    def action_last_hit(self) -> None:
+        self.view.log_pane.search_again(back=True)
+
+    def on_log_pane_said(self, message: LogPane.Said) -> None:
+        self.say(message.says)
+
+    def begin_search(self) -> None:
+        self.view.switch("log")
+        self.foot.display = False
+        self.prompt.ask(SEARCH, self.view.log_pane.needle)
+
+    def on_prompt_closed(self, message: Prompt.Closed) -> None:
+        self.foot.display = True
+        if message.purpose == SEARCH:
+            self.view.log_pane.search(message.text)
+            self.view.log_pane.focus()

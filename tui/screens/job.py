@@ -1,0 +1,81 @@
+"""One job on the whole screen."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+
+from runner.model.ids import JobId
+from runner.model.rows import JobRow
+from tui.keys import bindings
+from tui.link import Change
+from tui.present import banner, head_line
+from tui.rows import job_line
+from tui.screens.base import JobActions
+from tui.session import Session
+from tui.widgets.lines import Lines
+
+
+class JobScreen(JobActions):
+    """The same panes as under the table, with all the room."""
+
+    CSS_PATH: ClassVar[str] = "../../styles/job.tcss"
+    WHERE = "job"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("job")]
+
+    def __init__(self, session: Session, job: JobId, pane: str) -> None:
+        super().__init__(session)
+        self._job = job
+        self._pane = pane
+        self.head = Lines(id="head")
+        self.banner = Lines(id="banner")
+        self.stand = Lines(id="stand")
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield self.banner
+        yield self.stand
+        yield self.view
+        yield self.prompt
+        yield self.foot
+
+    @property
+    def job(self) -> JobRow | None:
+        return self.session.board.jobs.get(self._job)
+
+    def on_mount(self) -> None:
+        self.view.show(self.job)
+        self.view.switch(self._pane)
+        self.view.focusable_pane.focus()
+        self._draw_lines()
+
+    def on_resize(self) -> None:
+        self._draw_lines()
+
+    def changed(self, change: Change) -> None:
+        if change.jobs is None or self._job in change.jobs:
+            self.view.show(self.job)
+        self._draw_lines()
+
+    def tick(self) -> None:
+        self.view.tick()
+        self._draw_lines()
+
+    def _draw_lines(self) -> None:
+        session, width, row = self.session, self.size.width, self.job
+        if not width:
+            return
+        board, now, link = session.board, session.now(), session.change.link
+        self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
+        self.banner.show(banner(board, now, link, width, session.glyphs))
+        if row is not None:
+            self.stand.show([job_line(row, session.eyes())])
+
+    def action_back(self) -> None:
+        if self.view.log_pane.needle:
+            self.view.log_pane.search("")
+        else:
+            self.dismiss()
+
+    def action_filter(self) -> None:
+        self.begin_search()

@@ -1,0 +1,44 @@
+"""What the screens share: the source, the latest board, the clock, the glyphs, the keys."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from runner.client import Source
+from runner.model.board import Board
+from runner.model.commands import Command
+from tui.glyphs import Glyphs
+from tui.keys import Keymap
+from tui.link import Change
+from tui.rows import Eyes
+
+
+@dataclass(slots=True)
+class Session:
+    """One dashboard's view of one sweep."""
+
+    source: Source
+    now: Callable[[], float]
+    glyphs: Glyphs
+    keymap: Keymap
+    send: Callable[[Command], None]
+    """Asks the runner, and shows what it answers."""
+    busy: Callable[[], bool]
+    """The terminal has not taken all output yet: a repaint that nobody asked for can wait."""
+    change: Change = field(default_factory=lambda: Change(Board(), None, "attached", 0))
+
+    @property
+    def board(self) -> Board:
+        return self.change.board
+
+    @property
+    def over(self) -> bool:
+        return self.change.link == "over"
+
+    @property
+    def sweep_dir(self) -> Path | None:
+        return self.source.sweep_dir
+
+    def eyes(self) -> Eyes:
+        plan = self.board.plan
+        return Eyes(self.now(), plan.speed if plan else 1.0, plan.attempts if plan else 1, self.glyphs)

@@ -1,0 +1,293 @@
+"""A table over plain records, drawn line by line: a change costs the cells that changed, however many rows there are.
+
+Cells are plain text and never parsed. The selection is a record's key, so it stays with its record while others come,
+go and change places.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+from rich.segment import Segment
+from textual import events
+from textual.binding import BindingType
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from styles.themes import Tone, tone_styles
+from tui.keys import bindings
+from tui.order import Keyed, Order
+from tui.text import fit
+
+
+class Column(NamedTuple):
+    title: str
+    width: int
+    right: bool = False
+    flex: int = 0
+    """Share of the room that is left over."""
+    from_width: int = 0
+    """Shown only in a table at least this wide; never when negative."""
+    most: int = 0
+    """As wide as its widest cell, up to this; 0 for a fixed width."""
+
+
+class Record(Keyed, Protocol):
+    @property
+    def cells(self) -> tuple[str, ...]: ...
+    @property
+    def tones(self) -> tuple[Tone, ...]: ...
+
+
+class _Place(NamedTuple):
+    column: int
+    start: int
+    width: int
+
+
+class LineTable(ScrollView, can_focus=True):
+    """Records in, strips out."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("move")]
+    DEFAULT_CSS = "LineTable { scrollbar-size: 0 0; overflow-x: hidden; }"
+
+    class Selected(Message):
+        """Another record is selected."""
+
+        def __init__(self, table: "LineTable", key: str | None) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+    class Opened(Message):
+        """The selected record was clicked twice."""
+
+        def __init__(self, table: "LineTable", key: str) -> None:
+            super().__init__()
+            self.table = table
+            self.key = key
+
+    def __init__(
+        self, columns: Iterable[Column], sort: Callable[[Any], tuple[Any, ...]], *, id: str | None = None
+    ) -> None:
+        super().__init__(id=id)
+        self.columns = tuple(columns)
+        self.order: Order[Any] = Order(sort)
+        self.selected: str | None = None
+        self.empty = ""
+        self.more = "…"
+        self.mark = "▌"
+        self._laid_out: tuple[_Place, ...] = ()
+        self._painted: dict[int, tuple[Any, bool]] = {}
+        self._cursor_at = 0
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def replace(self, rows: Iterable[Record]) -> None:
+        """All records anew."""
+        self.order.replace(rows)
+        self._lay_out()
+        self._rearranged()
+
+    def set_column(self, index: int, *, from_width: int) -> None:
+        """Show a column from another width on; takes effect with the next `replace`."""
+        column = self.columns[index]._replace(from_width=from_width)
+        self.columns = (*self.columns[:index], column, *self.columns[index + 1 :])
+
+    def put(self, rows: Iterable[Record]) -> None:
+        """Some records anew."""
+        if self.order.put(rows):
+            self._rearranged()
+        else:
+            self._repaint()
+
+    def sort_by(self, sort: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.order.sort_by(sort)
+        self._rearranged()
+        self._to_cursor()
+
+    def keep(self, wanted: Callable[[Any], bool] | None) -> None:
+        """Show only the wanted records; None shows all."""
+        self.order.keep(wanted)
+        self._rearranged()
+        self._to_cursor()
+
+    @property
+    def in_view(self) -> list[Any]:
+        """The records on the screen now."""
+        first = self.scroll_offset.y
+        return [self.order.rows[key] for key in self.order.shown[first : first + self._page]]
+
+    @property
+    def cursor(self) -> int | None:
+        """Where the selected record stands."""
+        return self.order.place(self.selected)
+
+    def select(self, key: str) -> None:
+        place = self.order.place(key)
+        if place is not None:
+            self._move_to(place)
+
+    @property
+    def _page(self) -> int:
+        return max(1, self.size.height - 1)
+
+    def _rearranged(self) -> None:
+        shown = self.order.shown
+        size = Size(self.size.width, len(shown) + 1)
+        if size != self.virtual_size:
+            self.virtual_size = size
+        place = self.cursor
+        if place is None:
+            place = min(self._cursor_at, len(shown) - 1)
+            key = shown[place] if shown else None
+            if key != self.selected:
+                self.selected = key
+                self.post_message(self.Selected(self, key))
+        self._cursor_at = max(place, 0)
+        self._repaint()
+
+    # -- moving -------------------------------------------------------------------------------------------------
+
+    def _move_to(self, place: int) -> None:
+        shown = self.order.shown
+        if not shown:
+            return
+        self._cursor_at = min(max(place, 0), len(shown) - 1)
+        key = shown[self._cursor_at]
+        moved, self.selected = key != self.selected, key
+        self._to_cursor()
+        self._repaint()
+        if moved:
+            self.post_message(self.Selected(self, key))
+
+    def _to_cursor(self) -> None:
+        place, first = self.cursor, self.scroll_offset.y
+        if place is None:
+            return
+        if place < first:
+            self.scroll_to(y=place, animate=False)
+        elif place >= first + self._page:
+            self.scroll_to(y=place - self._page + 1, animate=False)
+
+    def _step(self, by: int) -> None:
+        place, first = self.cursor, self.scroll_offset.y
+        if place is None:
+            return
+        if not first <= place < first + self._page:
+            # The record went out of view by itself: the first key comes back to what the user is looking at.
+            self._move_to(first if by > 0 else first + self._page - 1)
+        else:
+            self._move_to(place + by)
+
+    def action_up(self) -> None:
+        self._step(-1)
+
+    def action_down(self) -> None:
+        self._step(1)
+
+    def action_page_up(self) -> None:
+        self._step(-self._page)
+
+    def action_page_down(self) -> None:
+        self._step(self._page)
+
+    def action_first(self) -> None:
+        self._move_to(0)
+
+    def action_last(self) -> None:
+        self._move_to(len(self.order.shown) - 1)
+
+    def on_click(self, event: events.Click) -> None:
+        place = event.y - 1 + self.scroll_offset.y
+        if event.y > 0 and 0 <= place < len(self.order.shown):
+            self._move_to(place)
+            if event.chain == 2 and self.selected is not None:
+                self.post_message(self.Opened(self, self.selected))
+
+    # -- drawing ------------------------------------------------------------------------------------------------
+
+    def on_resize(self) -> None:
+        self._painted.clear()
+        self._lay_out()
+        self.virtual_size = Size(self.size.width, len(self.order.shown) + 1)
+        self._to_cursor()
+        self.refresh()
+
+    def on_focus(self) -> None:
+        self._repaint(cursor=True)
+
+    def on_blur(self) -> None:
+        self._repaint(cursor=True)
+
+    def _lay_out(self) -> None:
+        """Give every column its place; columns that fit their cells are measured when all rows come anew."""
+        width, rows = self.size.width, self.order.rows.values()
+        shown = [(index, column) for index, column in enumerate(self.columns) if 0 <= column.from_width <= width]
+        wide = {index: column.width for index, column in shown}
+        for index, column in shown:
+            if column.most:
+                longest = max((len(row.cells[index]) for row in rows), default=0)
+                wide[index] = min(max(longest, len(column.title)), column.most)
+        spare = max(0, width - sum(wide.values()) - len(shown))
+        shares = sum(column.flex for _, column in shown)
+        places: list[_Place] = []
+        start = 1
+        for index, column in shown:
+            room = wide[index] + (spare * column.flex // shares if shares else 0)
+            places.append(_Place(index, start, room))
+            start += room + 1
+        if tuple(places) != self._laid_out:
+            self._laid_out = tuple(places)
+            self._painted.clear()
+            self.refresh()
+
+    def _now_at(self, y: int) -> tuple[Any, bool]:
+        row = self.order.at(y - 1 + self.scroll_offset.y)
+        return row, row is not None and row.key == self.selected
+
+    def _repaint(self, *, cursor: bool = False) -> None:
+        """Have the cells drawn that differ from what was drawn before."""
+        regions: list[Region] = []
+        for y in range(1, self.size.height):
+            before, now = self._painted.get(y), self._now_at(y)
+            if before is None or before[1] != now[1] or (cursor and now[1]):
+                regions.append(Region(0, y, self.size.width, 1))
+            elif before[0] is not now[0]:
+                regions.extend(self._differing(before[0], now[0], y))
+            self._painted[y] = now
+        if regions:
+            self.refresh(*regions)
+
+    def _differing(self, before: Record | None, now: Record | None, y: int) -> Iterable[Region]:
+        if before is None or now is None:
+            return [Region(0, y, self.size.width, 1)]
+        return [
+            Region(start, y, wide, 1)
+            for index, start, wide in self._laid_out
+            if before.cells[index] != now.cells[index] or before.tones[index] != now.tones[index]
+        ]
+
+    def render_line(self, y: int) -> Strip:
+        width, base = self.size.width, self.rich_style
+        styles = tone_styles(self.app.theme)
+        if y == 0:
+            head = base + styles["muted"]
+            text = " " + " ".join(
+                fit(self.columns[index].title, wide, right=self.columns[index].right)
+                for index, _, wide in self._laid_out
+            )
+            return Strip([Segment(text, head)]).adjust_cell_length(width, base)
+        row, at_cursor = self._painted[y] = self._now_at(y)
+        if row is None:
+            if y == 2 and not self.order.shown:
+                return Strip([Segment("  " + self.empty, base + styles["muted"])]).adjust_cell_length(width, base)
+            return Strip.blank(width, base)
+        if at_cursor:
+            base += styles["cursor" if self.has_focus else "shade"]
+        segments = [Segment(self.mark if at_cursor else " ", base + styles["key"] if at_cursor else base)]
+        for index, _, wide in self._laid_out:
+            text = fit(row.cells[index], wide, right=self.columns[index].right, more=self.more)
+            segments.append(Segment(text + " ", base + styles[row.tones[index]]))
+        return Strip(segments).adjust_cell_length(width, base)
