@@ -107,7 +107,7 @@ def table(summary: Summary) -> str:
     if total.skipped_usd:
         out.append(f"${total.skipped_usd:.2f} more was paid earlier for the skipped results.")
     if total.cost_unknown_attempts:
-        out.append(f"The cost of {total.cost_unknown_attempts} attempts is not known and not in these sums.")
+        out.append(f"Attempts of unknown cost, not in these sums: {total.cost_unknown_attempts}.")
     return "\n".join(out).rstrip()
 
 
