@@ -1,0 +1,86 @@
+"""Delivery: in one step, repeatable, never over something better, tagged where the design says so."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from runner.adapters.cooperbench import CooperbenchFiles
+from runner.adapters.delivery import KEPT, deliver, result_folder
+from runner.model.outcome import Outcome
+from tests.unit.test_result_files import SAMPLES, plan, spec
+
+GOOD = Outcome(None, "Submitted", "result.json", 0.02, 6, 9)
+BAD = Outcome("provider", "Error", "litellm.InternalServerError: x", 0.0)
+CORRUPT = Outcome("corrupt", "", "result.json is not valid JSON", None)
+
+
+def attempt(tmp_path: Path, sample: str = "sample") -> Path:
+    folder = tmp_path / "attempt"
+    shutil.copytree(SAMPLES / sample, folder / "logs" / sample)
+    return folder
+
+
+def test_a_result_is_moved_to_upstreams_layout(tmp_path: Path) -> None:
+    folder = attempt(tmp_path)
+    target = deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False, keep=False)
+    assert target == tmp_path / "logs/sample/solo/toy_task/1/f1_f2"
+    assert json.loads((target / "result.json").read_text())["log_dir"] == str(target)
+    assert (target / "solo.patch").is_file()
+    assert not result_folder(folder / "logs", spec("solo")).exists()
+
+
+def test_delivering_again_after_a_crash_changes_nothing(tmp_path: Path) -> None:
+    folder = attempt(tmp_path)
+    first = deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False, keep=False)
+    before = (first / "result.json").read_bytes()
+    assert deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False, keep=False) == first
+    assert (first / "result.json").read_bytes() == before
+
+
+def test_a_final_infrastructure_failure_is_tagged_and_its_attempt_stays(tmp_path: Path) -> None:
+    folder, job = attempt(tmp_path, "sample-error"), spec("solo", "sample-error")
+    target = deliver(plan(tmp_path / "logs"), job, folder, BAD, tag=True, keep=False)
+    values = json.loads((target / "result.json").read_text())
+    assert (values["infra_error"], values["infra_class"]) == (True, "provider")
+    assert values["agent"]["status"] == "Error"
+    assert (result_folder(folder / "logs", job) / "solo_traj.json").is_file()
+
+
+@pytest.mark.parametrize("setting", ["solo", "coop-comm", "team"])
+def test_a_job_without_any_result_gets_one_in_upstreams_shape(setting: str, tmp_path: Path) -> None:
+    (tmp_path / "attempt").mkdir()
+    target = deliver(plan(tmp_path / "logs"), spec(setting), tmp_path / "attempt", BAD, tag=True, keep=False)
+    values = json.loads((target / "result.json").read_text())
+    agents = values.get("agents") or {"solo": values["agent"]}
+    assert {agent["status"] for agent in agents.values()} == {"Error"}
+    assert values["infra_class"] == "provider"
+
+
+def test_a_rejected_result_file_is_kept(tmp_path: Path) -> None:
+    folder = attempt(tmp_path)
+    path = result_folder(folder / "logs", spec("solo")) / "result.json"
+    path.write_text('{"half": ')
+    target = deliver(plan(tmp_path / "logs"), spec("solo"), folder, CORRUPT, tag=True, keep=False)
+    assert (folder / KEPT).read_text() == '{"half": '
+    assert json.loads((target / "result.json").read_text())["infra_class"] == "corrupt"
+
+
+def test_what_a_new_result_replaces_is_kept_with_the_attempt(tmp_path: Path) -> None:
+    target = result_folder(tmp_path / "logs", spec("solo"))
+    target.mkdir(parents=True)
+    (target / "result.json").write_text("old")
+    folder = attempt(tmp_path)
+    deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False, keep=False)
+    assert (folder / "replaced" / "result.json").read_text() == "old"
+
+
+@pytest.mark.anyio
+async def test_a_failure_never_replaces_a_sound_result(tmp_path: Path) -> None:
+    the_plan = plan(tmp_path / "logs")
+    deliver(the_plan, spec("solo"), attempt(tmp_path), GOOD, tag=False, keep=False)
+    (tmp_path / "second").mkdir()
+    files = CooperbenchFiles(tmp_path)
+    path = await files.deliver(the_plan, spec("solo"), tmp_path / "second", BAD, tag=True)
+    assert json.loads((Path(path) / "result.json").read_text())["agent"]["status"] == "Submitted"
