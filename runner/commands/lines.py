@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime, tzinfo
+from functools import reduce as fold
 
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.outcome import Outcome
+from runner.model.plan import Plan
 from runner.model.reduce import reduce
 from runner.model.rows import JobRow
 from runner.model.summary import span
@@ -27,11 +29,18 @@ def plain(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)
 
 
+def spent(plan: Plan | None) -> str:
+    """What happened to the money: a rehearsal only says what it would have been."""
+    return "rehearsed" if plan is not None and plan.rehearsal is not None else "spent"
+
+
 def narrate(before: Board, envelopes: Sequence[ev.Envelope], zone: tzinfo | None = None) -> Iterator[str]:
     """A line for every change that a person cares for, of a batch that happened after `before`."""
     told: set[int] = set()
     skips = sum(isinstance(envelope.event, ev.JobSkipped) for envelope in envelopes)
     board = before
+    after = fold(reduce, envelopes, before)
+    mark = "[rehearsal] " if after.plan and after.plan.rehearsal else ""
     for index, envelope in enumerate(envelopes):
         previous, board = board, reduce(board, envelope)
         event = envelope.event
@@ -48,7 +57,6 @@ def narrate(before: Board, envelopes: Sequence[ev.Envelope], zone: tzinfo | None
             says = _says(previous, board, event)
         if says:
             time = datetime.fromtimestamp(envelope.at, zone).strftime("%H:%M:%S")
-            mark = "[rehearsal] " if board.plan and board.plan.rehearsal else ""
             yield f"{time} {mark}{plain(says)}"
 
 
@@ -92,7 +100,8 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
         case ev.SweepFinished():
             total = after.total
             failed = f", {total.count('failed')} failed" if total.count("failed") else ""
-            return f"finished: {total.results} of {total.jobs} jobs have results{failed}, ${total.cost_usd:,.2f} spent"
+            cost = f"${total.cost_usd:,.2f} {spent(after.plan)}"
+            return f"finished: {total.results} of {total.jobs} jobs have results{failed}, {cost}"
         case ev.ForeignEvent() | ev.AgentSeen() | ev.AttemptStarting() | ev.ResultDelivered() | ev.AttemptEnded():
             return ""
         case _:

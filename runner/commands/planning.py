@@ -22,7 +22,8 @@ from runner.model.settings import DEFAULT_SETTINGS
 BACKEND = "docker"
 AGENT = "mini_swe_agent_v2"
 REHEARSED_MODEL = "command-a"
-REHEARSAL = (sys.executable, "-m", "runner.rehearsal")
+# -P: the folder one stands in may hold a `runner` of its own.
+REHEARSAL = (sys.executable, "-P", "-m", "runner.rehearsal")
 SELECTION = frozenset({"subset", "repo", "task", "pairs", "smoke"})
 MORE_JOBS = SELECTION | {"settings", "repeats"}
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from runner.adapters.recorded import recorded_prior
-from runner.commands.lines import plain
+from runner.commands.lines import plain, spent
 from runner.commands.sweeps import the_sweep
 from runner.model.forecast import forecast_board
 from runner.model.rows import JobRow
@@ -39,7 +39,7 @@ def execute(options: argparse.Namespace) -> int:
     print(
         plain(
             f"{summary.sweep}: {state}{_rehearsal(summary.speed)}, {total.results} of {total.jobs} jobs have results, "
-            f"{total.failed} failed, {total.unfinished} to go, ${total.cost_usd:.2f} spent"
+            f"{total.failed} failed, {total.unfinished} to go, ${total.cost_usd:.2f} {spent(board.plan)}"
         )
     )
     if state == "running" and total.unfinished and forecast.wall_s is not None:

@@ -13,6 +13,8 @@ from runner.model.refusal import UsageRefused
 from runner.model.rows import JobRow
 from runner.model.selection import DatasetIndex, closest, select_pairs
 
+DEMO_FOLDER = Path(".coopdeck") / "demo"
+
 State = Literal["running", "finished", "stopped"]
 """`stopped` has jobs left and no runner."""
 
@@ -46,9 +48,9 @@ class Known:
 
 
 def known_sweeps(root: Path) -> list[Known]:
-    """The newest first."""
-    places = Places(root)
-    return [Known(name, places) for name in reversed(places.sweeps())]
+    """The newest first; the demo, which has a folder of its own, behind the project's."""
+    every = (Places(root), Places(root / DEMO_FOLDER))
+    return [Known(name, places) for places in every for name in reversed(places.sweeps())]
 
 
 def the_sweep(name: str | None, root: Path) -> Known:

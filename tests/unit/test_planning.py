@@ -49,7 +49,7 @@ def _program(root: Path) -> Path:
 
 def test_a_rehearsal_runs_the_double(tmp_path: Path) -> None:
     plan, jobs = _planned(tmp_path, *REHEARSE, "--speed", "10", "--seed", "3")
-    assert plan.program == (sys.executable, "-m", "runner.rehearsal")
+    assert plan.program == (sys.executable, "-P", "-m", "runner.rehearsal")
     assert plan.rehearsal == Rehearsal(10.0, 3)
     assert plan.sweep == "command-a-lite-smoke2-rehearsal"
     assert plan.models == ("command-a",)
