@@ -20,13 +20,11 @@ DEMO = {"sweep": "command-a", "rehearse": True, "subset": "lite", "model": ["com
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
     try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
+        status = _run(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return status
     except SystemExit as asked:
         return asked.code if isinstance(asked.code, int) else RESULTS
-    except BrokenPipeError:
-        # Whoever read our output has enough of it (`coopdeck ls | head`); the interpreter must not flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return RESULTS
     except BaseException as error:
         # Task groups wrap what happens in them.
         cause = error
@@ -39,6 +37,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return _refuse(str(cause), PREFLIGHT)
             case KeyboardInterrupt():
                 return INTERRUPTED
+            case BrokenPipeError():
+                return _unread()
             case OSError():
                 where = f"{cause.filename}: " if cause.filename else ""
                 return _refuse(f"{where}{cause.strerror or cause}", PREFLIGHT)
@@ -57,6 +57,12 @@ def _run(arguments: list[str]) -> int:
         name = "overview"
     status: int = import_module(f"runner.commands.{name}").execute(options)
     return status
+
+
+def _unread() -> int:
+    """Whoever read our output has enough of it (`coopdeck ls | head`); the interpreter must not flush again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return RESULTS
 
 
 def _refuse(says: str, status: int) -> int:

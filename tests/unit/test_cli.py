@@ -170,3 +170,9 @@ def test_alone_it_lists_the_sweeps(capsys: pytest.CaptureFixture[str], folder: P
     assert cli.main(["ls", "--json"]) == 0
     assert capsys.readouterr().out == ""
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
+    script = f"{sys.executable} -m runner.cli run s --subset all -m m --dry-run | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=folder, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "sweep s\n", "")
