@@ -1,10 +1,9 @@
 """The single writer: what happens is stamped, made durable, folded into the board and published, in this order."""
 
+from collections import deque
 from collections.abc import Callable
-from math import inf
 
 import anyio
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from runner.engine.ports import Clock, Ledger, LedgerUnwritable
 from runner.model.board import Board
@@ -12,7 +11,7 @@ from runner.model.events import Envelope, Event
 from runner.model.reduce import reduce
 
 BATCH = 256
-"""Events that one commit takes at the most."""
+"""Entries that one commit takes at the most."""
 
 
 class _Entry:
@@ -36,10 +35,9 @@ class Dispatcher:
         self._ledger = ledger
         self._clock = clock
         self._publish = publish
-        self._send: MemoryObjectSendStream[_Entry]
-        self._receive: MemoryObjectReceiveStream[_Entry]
-        # Unbounded: every entry's sender waits for it, so there are no more entries than tasks.
-        self._send, self._receive = anyio.create_memory_object_stream[_Entry](inf)
+        # Needs no bound: every entry's sender waits for it, so there are no more entries than tasks.
+        self._waiting: deque[_Entry] = deque()
+        self._news = anyio.Event()
 
     async def record(self, *events: Event) -> None:
         """Make events durable, together and in this order, and fold them into the board.
@@ -50,26 +48,22 @@ class Dispatcher:
             LedgerUnwritable: none of them was recorded.
         """
         entry = _Entry(events)
+        self._waiting.append(entry)
+        self._news.set()
         with anyio.CancelScope(shield=True):
-            await self._send.send(entry)
             await entry.done.wait()
         if entry.error is not None:
             raise entry.error
 
     async def run(self) -> None:
         """Write for ever; what arrives while one commit is under way goes into the next one together."""
-        async for entry in self._receive:
-            entries = [entry]
-            while len(entries) < BATCH:
-                try:
-                    entries.append(self._receive.receive_nowait())
-                except (anyio.WouldBlock, anyio.EndOfStream):
-                    break
-            await self._write(entries)
-
-    def close(self) -> None:
-        """Let `run` return when everything sent so far is written."""
-        self._send.close()
+        while True:
+            if not self._waiting:
+                await self._news.wait()
+                self._news = anyio.Event()
+            entries = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+            if entries:
+                await self._write(entries)
 
     async def _write(self, entries: list[_Entry]) -> None:
         at = max(self._clock.now(), self.board.at)

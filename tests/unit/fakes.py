@@ -1,0 +1,199 @@
+"""Fakes of the engine's ports: a ledger in memory, processes that end when told, results that were decided before."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import anyio
+
+from runner.engine.attempt import Attempts
+from runner.engine.dispatcher import Dispatcher
+from runner.engine.hub import Hub
+from runner.engine.ports import LaunchOrder, LaunchRefused, LedgerUnwritable
+from runner.engine.sweep import Sweep
+from runner.model import events as ev
+from runner.model.board import Board
+from runner.model.ids import JobId, PairId, job_id
+from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.reduce import reduce
+
+OK = Outcome(None, "Submitted", "result.json", 0.5, 10, 5, 0, 60.0)
+PROVIDER = Outcome("provider", "Error", "litellm.ServiceUnavailableError: x", 0.1, 3)
+AUTH = Outcome("auth", "Error", "litellm.AuthenticationError: x", 0.0)
+
+
+class MemoryLedger:
+    """Keeps what is appended; refuses while `refuses` says so."""
+
+    def __init__(self) -> None:
+        self.envelopes: list[ev.Envelope] = []
+        self.refuses: Callable[[Sequence[ev.Envelope]], bool] = lambda _: False
+
+    async def append(self, envelopes: Sequence[ev.Envelope]) -> None:
+        await anyio.lowlevel.checkpoint()
+        if self.refuses(envelopes):
+            raise LedgerUnwritable("database or disk is full")
+        self.envelopes.extend(envelopes)
+
+    def board(self) -> Board:
+        board = Board()
+        for envelope in self.envelopes:
+            board = reduce(board, envelope)
+        return board
+
+    def events(self, kind: type[ev.Event]) -> list[ev.Event]:
+        return [envelope.event for envelope in self.envelopes if isinstance(envelope.event, kind)]
+
+
+class QuickClock:
+    """The time of day stands still until somebody sleeps; sleeping takes a thousandth of what it should."""
+
+    def __init__(self) -> None:
+        self.time = 1_000_000.0
+
+    def now(self) -> float:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += seconds
+        await anyio.sleep(seconds / 1000)
+
+
+class FakeProcess:
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.started_ticks = pid * 100
+        self.over = anyio.Event()
+        self.ended_by_us = False
+
+    async def wait(self) -> int | None:
+        await self.over.wait()
+        return 0
+
+    async def end(self, grace_s: float) -> None:
+        self.ended_by_us = True
+        self.over.set()
+
+
+@dataclass
+class FakeLauncher:
+    """Starts processes that end at once, or, where `holds`, when the test says so."""
+
+    holds: bool = False
+    refusals: int = 0
+    orders: list[LaunchOrder] = field(default_factory=list)
+    running: dict[int, FakeProcess] = field(default_factory=dict)
+    peak: int = 0
+
+    async def start(self, order: LaunchOrder) -> FakeProcess:
+        await anyio.lowlevel.checkpoint()
+        if self.refusals:
+            self.refusals -= 1
+            raise LaunchRefused("too many open files", 24)
+        self.orders.append(order)
+        process = FakeProcess(len(self.orders))
+        self.running[process.pid] = process
+        self.peak = max(self.peak, sum(not one.over.is_set() for one in self.running.values()))
+        if not self.holds:
+            process.over.set()
+        return process
+
+    async def adopt(self, pid: int, started_ticks: int) -> FakeProcess | None:
+        process = self.running.get(pid)
+        return process if process is not None and process.started_ticks == started_ticks else None
+
+    async def find(self, token: str) -> FakeProcess | None:
+        for place, order in enumerate(self.orders, start=1):
+            if order.environment["COOPDECK_TOKEN"] == token:
+                return self.running[place]
+        return None
+
+
+@dataclass
+class FakeCooperbench:
+    """Results come from `outcomes` in order, for each job; a job without any ends in OK."""
+
+    outcomes: dict[JobId, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
+    there: dict[JobId, Outcome] = field(default_factory=dict)
+    delivered_jobs: list[tuple[JobId, bool]] = field(default_factory=list)
+    delivery_errors: int = 0
+    finished: int = 0
+
+    def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
+        return LaunchOrder(("cooperbench", spec.id), {"COOPDECK_TOKEN": token}, folder, folder)
+
+    async def prepare(self, folder: Path) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+        found = self.there.get(spec.id)
+        return (found, "/there") if found else None
+
+    async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+        waiting = self.outcomes.get(spec.id)
+        return waiting.pop(0) if waiting else OK
+
+    async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
+        if self.delivery_errors:
+            self.delivery_errors -= 1
+            raise OSError(28, "No space left on device")
+        self.delivered_jobs.append((spec.id, tag))
+        return f"/delivered/{spec.id}"
+
+    async def finish(self, board: Board) -> None:
+        self.finished += 1
+
+
+def jobs(number: int, setting: str = "solo") -> tuple[JobSpec, ...]:
+    pairs = [PairId("toy_task", task, (1, 2)) for task in range(1, number + 1)]
+    return tuple(JobSpec(job_id(setting, pair), setting, f"s-{setting}", pair, "m") for pair in pairs)
+
+
+def the_plan(**changes: object) -> Plan:
+    # A rehearsal this fast has delays of milliseconds between tries.
+    values: dict[str, object] = {"slots": 2, "attempts": 3, "rehearsal": Rehearsal(speed=10_000), **changes}
+    return Plan("s", ("cooperbench",), "/logs", ("solo",), ("m",), "a", **values)  # type: ignore[arg-type]
+
+
+@dataclass
+class Deck:
+    """An engine on fakes. `run` plays a sweep to its end."""
+
+    ledger: MemoryLedger = field(default_factory=MemoryLedger)
+    launcher: FakeLauncher = field(default_factory=FakeLauncher)
+    cooperbench: FakeCooperbench = field(default_factory=FakeCooperbench)
+    clock: QuickClock = field(default_factory=QuickClock)
+    hub: Hub = field(default_factory=Hub)
+
+    def __post_init__(self) -> None:
+        self.dispatcher = Dispatcher(self.ledger.board(), self.ledger, self.clock, self.hub.publish)
+        self.sweep: Sweep | None = None
+
+    @property
+    def board(self) -> Board:
+        return self.dispatcher.board
+
+    async def run(
+        self,
+        *opening: ev.Event,
+        meanwhile: Callable[["Deck"], object] | None = None,
+        recheck: bool = False,
+    ) -> str:
+        """`meanwhile` is an async function of this deck, run beside the sweep; the reason the sweep ended with."""
+        reason = ""
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self.dispatcher.run)
+                await self.dispatcher.record(ev.RunnerStarted(1, "h", "v"), *opening)
+                attempts = Attempts(
+                    self.dispatcher, self.launcher, self.cooperbench, self.clock, Path("/sweep"), lambda: 0.0
+                )
+                self.sweep = Sweep(attempts, self.cooperbench, self.hub, expects_client=False, recheck=recheck)
+                if meanwhile is not None:
+                    tasks.start_soon(meanwhile, self)  # type: ignore[arg-type]
+                reason = await self.sweep.run()
+                await self.dispatcher.record(ev.RunnerStopped(reason))
+                tasks.cancel_scope.cancel()
+        return reason

@@ -1,0 +1,95 @@
+"""The ledger port: the one in memory and the one in SQLite keep the same promises."""
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runner.adapters.ledger import SqliteLedger, read_board, read_envelopes
+from runner.engine.dispatcher import Dispatcher
+from runner.engine.ports import LedgerUnwritable
+from runner.model import events as ev
+from runner.model.board import Board
+from runner.model.refusal import UsageRefused
+from tests.unit.fakes import MemoryLedger, QuickClock, jobs, the_plan
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    if request.param == "memory":
+        yield MemoryLedger()
+        return
+    opened = SqliteLedger(tmp_path / "ledger.db")
+    yield opened
+    opened.close()
+
+
+def envelopes(first: int, number: int) -> list[ev.Envelope]:
+    return [ev.Envelope(seq, 5.0, ev.SlotsSet(seq)) for seq in range(first, first + number)]
+
+
+async def test_what_was_appended_folds_into_the_board(ledger: Any) -> None:
+    await ledger.append(envelopes(1, 3))
+    await ledger.append(envelopes(4, 1))
+    assert (ledger.board().seq, ledger.board().slots) == (4, 4)
+
+
+async def test_the_dispatcher_numbers_events_without_gaps_in_the_order_they_came(ledger: Any) -> None:
+    published: list[ev.Envelope] = []
+    dispatcher = Dispatcher(Board(), ledger, QuickClock(), published.extend)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(dispatcher.run)
+        await dispatcher.record(ev.SweepPlanned(the_plan()), ev.JobsPlanned(jobs(20)))
+        async with anyio.create_task_group() as several:
+            for spec in jobs(20):
+                several.start_soon(dispatcher.record, ev.JobSettled(spec.id, "failed"), ev.SlotsSet(3))
+        tasks.cancel_scope.cancel()
+    assert [one.seq for one in published] == list(range(1, 43))
+    assert ledger.board().total.count("failed") == 20
+    assert ledger.board() == dispatcher.board
+
+
+async def test_a_ledger_that_cannot_be_written_says_so_and_keeps_nothing(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    await ledger.append(envelopes(1, 1))
+    with pytest.raises(LedgerUnwritable):
+        await ledger.append([*envelopes(2, 1), *envelopes(1, 1)])
+    assert ledger.board().seq == 1
+    await ledger.append(envelopes(2, 1))
+    ledger.close()
+    assert read_board(tmp_path / "ledger.db").seq == 2
+
+
+async def test_it_is_read_while_it_is_written(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    await ledger.append(envelopes(1, 5))
+    assert [one.seq for one in read_envelopes(tmp_path / "ledger.db", after=3)] == [4, 5]
+    ledger.close()
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all, only text that is long enough to be looked at" * 20, None]
+)
+def test_what_is_no_ledger_is_refused_in_a_sentence(content: bytes | None, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UsageRefused, match="ledger"):
+        read_board(path)
+
+
+async def test_an_event_of_a_later_version_is_kept_and_does_nothing(tmp_path: Path) -> None:
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    await ledger.append(envelopes(1, 1))
+    ledger.close()
+    database = sqlite3.connect(tmp_path / "ledger.db")
+    database.execute('INSERT INTO events VALUES (2, 9, 7.0, \'{"type": "MoonRose", "phase": 3}\')')
+    database.commit()
+    database.close()
+    last = list(read_envelopes(tmp_path / "ledger.db"))[-1]
+    assert isinstance(last.event, ev.ForeignEvent)
+    assert (read_board(tmp_path / "ledger.db").seq, read_board(tmp_path / "ledger.db").slots) == (2, 1)
