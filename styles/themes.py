@@ -7,7 +7,7 @@ from rich.style import Style
 from textual.theme import Theme
 
 Tone = Literal[
-    "text", "strong", "muted", "faint", "title", "ok", "soft", "warn", "error", "run", "money", "key", "loud",
+    "text", "strong", "muted", "faint", "title", "ok", "soft", "warn", "error", "run", "money", "key", "good", "loud",
     "alarm", "cursor", "shade", "match", "bar",
 ]  # fmt: skip
 TONES: tuple[Tone, ...] = get_args(Tone)
@@ -25,6 +25,7 @@ _DARK: dict[Tone, str] = {
     "run": "#7fb4e6",
     "money": "#c5ccd6",
     "key": "bold #d8a657",
+    "good": "bold #14181f on #86b88b",
     "loud": "bold #14181f on #d8a657",
     "alarm": "bold #14181f on #e67e80",
     "cursor": "on #2b3f57",
@@ -45,6 +46,7 @@ _LIGHT: dict[Tone, str] = {
     "run": "#0a64bc",
     "money": "#2b323b",
     "key": "bold #955f00",
+    "good": "bold #ffffff on #22763a",
     "loud": "bold #ffffff on #955f00",
     "alarm": "bold #ffffff on #c0242f",
     "cursor": "on #cfe1f5",
@@ -58,6 +60,7 @@ _PLAIN: dict[Tone, str] = {
     "title": "bold",
     "error": "bold",
     "key": "bold",
+    "good": "bold reverse",
     "loud": "bold reverse",
     "alarm": "bold reverse",
     "cursor": "reverse",

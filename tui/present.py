@@ -118,11 +118,12 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
     digits = len(str(max((tally.jobs for tally in board.tallies.values()), default=0)))
     rows = [(name, board.tallies.get(name, Tally())) for name in names]
     costs = [cost(tally.cost_usd, tally.unknown_costs) for _, tally in rows]
+    if any(text.endswith("+?") for text in costs):
+        costs = [text if text.endswith("?") else f"{text}  " for text in costs]
     money_width = max((len(text) for text in costs), default=6)
-    lengths = [width_of(_counts(tally)) for _, tally in rows]
     fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2 + 8
-    wanted = max(lengths, default=0)
-    bar_width = max(10, min(60, width - fixed - wanted))
+    # By the terminal's width alone: a bar that gave way to longer counts would jump.
+    bar_width = max(10, min(60, (width - fixed) // 3))
     room = width - fixed - bar_width
     return tuple(
         (
@@ -281,4 +282,4 @@ def _last_word(board: Board, now: float) -> tuple[str, Tone]:
         cost(total.cost_usd, total.unknown_costs),
         clock(elapsed(board, now)),
     ]
-    return ", ".join(parts), "alarm" if failed else "loud"
+    return ", ".join(parts), "loud" if failed or total.settled < total.jobs else "good"

@@ -1,6 +1,7 @@
 """Pure presentation of one job: its row in the pairs table, its head line, its tries."""
 
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import assert_never
 
 from runner.model.outcome import Outcome
@@ -190,7 +191,7 @@ def job_name(row: JobRow, glyphs: Glyphs) -> str:
     return clean(f"{spec.setting} {spec.pair.short}{repeat}", ascii_only=glyphs.ascii_only)
 
 
-def tries_lines(row: JobRow, eyes: Eyes) -> tuple[Line, ...]:
+def tries_lines(row: JobRow, eyes: Eyes, width: int) -> tuple[Line, ...]:
     """Every attempt: how it ended, how we know, what it took, where it is."""
 
     def said(text: str) -> str:
@@ -213,11 +214,16 @@ def tries_lines(row: JobRow, eyes: Eyes) -> tuple[Line, ...]:
             )
         )
         if outcome is not None and outcome.evidence:
-            lines.append((Span("         " + said(outcome.evidence), "text"),))
-        lines.append((Span("         " + said(attempt.folder), "muted"),))
+            lines.extend(_folded(said(outcome.evidence), "text", width))
+        lines.extend(_folded(said(attempt.folder), "muted", width))
     if row.state == "retrying":
         doing, tone_ = doing_of(row, eyes)
         lines.append((Span(f" try {len(row.attempts) + 1:<3}", "strong"), Span(doing, tone_)))
     if row.delivered:
-        lines.append((Span(" result ", "strong"), Span(said(row.delivered), "muted")))
+        lines.append((Span(" result", "strong"),))
+        lines.extend(_folded(said(row.delivered), "muted", width))
     return tuple(lines) or ((Span(" no try yet", "muted"),),)
+
+
+def _folded(text: str, tone: Tone, width: int) -> list[Line]:
+    return [(Span(f"{'':9}{part}", tone),) for part in wrap(text, max(20, width - 10))]

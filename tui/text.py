@@ -36,6 +36,14 @@ def fit(text: str, width: int, *, right: bool = False, more: str = "…") -> str
     return " " * (width - length) + text if right else text + " " * (width - length)
 
 
+def fit_middle(text: str, width: int, *, right: bool = False, more: str = "…") -> str:
+    """Like `fit`, but a text that is too long keeps its end, where a pair says its task and features."""
+    slash = text.rfind("/")
+    if slash > 0 and cell_len(text) > width > len(text) - slash + len(more):
+        text = set_cell_size(text[:slash], width - cell_len(text[slash:]) - len(more)) + more + text[slash:]
+    return fit(text, width, right=right, more=more)
+
+
 def spread(left: Line, right: Line, width: int) -> Line:
     """One line with a part at each end; the right one stays whole."""
     room = max(0, width - width_of(right))

@@ -36,11 +36,15 @@ class Help(ModalScreen[None]):
         yield self._scroll
 
     def on_mount(self) -> None:
+        self._scroll.border_title = "keys: j k scroll, esc closes"
         self._scroll.focus()
+        self.on_resize()
 
     def on_resize(self) -> None:
         width = self.app.size.width
-        self._lines.show(help_lines(self._keymap, self._glyphs, width - 6))
+        lines = help_lines(self._keymap, self._glyphs, width - 6)
+        self._lines.show(lines)
+        self._lines.styles.height = len(lines)
 
     def action_close(self) -> None:
         self.dismiss()
@@ -52,16 +56,16 @@ class Help(ModalScreen[None]):
 def help_lines(keymap: Keymap, glyphs: Glyphs, width: int) -> list[Line]:
     """The groups one under the other; side by side from 130 cells on."""
     blocks = [_block(group, keymap) for group in GROUPS]
-    foot: Line = (Span("esc closes this", "muted"),)
     if width < 124:
-        return [*(line for block in blocks for line in (*block, ())), foot]
+        lines = [line for block in blocks for line in (*block, ())]
+        return lines[:-1]
     half = (width - 4) // 2
     left, right = [*blocks[0], (), *blocks[1]], [*blocks[2], (), *blocks[3], (), *blocks[4]]
     rows = max(len(left), len(right))
     left += [()] * (rows - len(left))
     right += [()] * (rows - len(right))
     pairs = zip(left, right, strict=True)
-    return [*((*one, Span(" " * max(2, half - width_of(one))), *two) for one, two in pairs), (), foot]
+    return [(*one, Span(" " * max(2, half - width_of(one))), *two) for one, two in pairs]
 
 
 def _block(group: str, keymap: Keymap) -> list[Line]:

@@ -71,11 +71,11 @@ class JobScreen(JobActions):
         if row is not None:
             self.stand.show([job_line(row, session.eyes())])
 
-    def action_back(self) -> None:
+    def action_close(self) -> None:
         if self.view.log_pane.needle:
             self.view.log_pane.search("")
         else:
             self.dismiss()
 
-    def action_filter(self) -> None:
+    def action_search(self) -> None:
         self.begin_search()

@@ -23,7 +23,7 @@ from tui.widgets.prompt import Prompt
 COLUMNS = (
     Column("", 1),
     Column("setting", 11, most=16),
-    Column("pair", 22, most=30),
+    Column("pair", 22, most=30, tight=22),
     Column("model", 12, from_width=-1, most=24),
     Column("try", 3, most=5),
     Column("doing", 0, flex=1),
@@ -51,6 +51,8 @@ class SweepScreen(JobActions):
 
     CSS_PATH: ClassVar[str] = "../../styles/sweep.tcss"
     WHERE = "sweep"
+    # The table alone where both would be too small to be of use.
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual declares it without ClassVar
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("sweep")]
 
     def __init__(self, session: Session) -> None:

@@ -108,7 +108,7 @@ class JobView(Vertical):
 
     def _draw_tries(self) -> None:
         if self.row is not None:
-            self._tries.show(tries_lines(self.row, self._session.eyes()))
+            self._tries.show(tries_lines(self.row, self._session.eyes(), self.size.width))
 
     def draw_title(self) -> None:
         """The rule: the job, the panes, what the log does."""
@@ -139,6 +139,7 @@ class JobView(Vertical):
 
     def on_resize(self) -> None:
         self._draw_why()
+        self._draw_tries()
         self.draw_title()
 
     def on_descendant_focus(self) -> None:

@@ -18,7 +18,9 @@ from textual.strip import Strip
 from styles.themes import Tone, tone_styles
 from tui.keys import bindings
 from tui.order import Keyed, Order
-from tui.text import fit
+from tui.text import fit, fit_middle
+
+ROOMY = 100
 
 
 class Column(NamedTuple):
@@ -31,6 +33,8 @@ class Column(NamedTuple):
     """Shown only in a table at least this wide; never when negative."""
     most: int = 0
     """As wide as its widest cell, up to this; 0 for a fixed width."""
+    tight: int = 0
+    """The same on a table narrower than `ROOMY`, where a cell that is too long is cut in its middle."""
 
 
 class Record(Keyed, Protocol):
@@ -229,8 +233,9 @@ class LineTable(ScrollView, can_focus=True):
         for index, column in shown:
             if column.most:
                 longest = max((len(row.cells[index]) for row in rows), default=0)
-                wide[index] = min(max(longest, len(column.title)), column.most)
-        spare = max(0, width - sum(wide.values()) - len(shown))
+                most = column.tight if column.tight and width < ROOMY else column.most
+                wide[index] = min(max(longest, len(column.title)), most)
+        spare = max(0, width - sum(wide.values()) - len(shown))  # a gap before each column, none after the last
         shares = sum(column.flex for _, column in shown)
         places: list[_Place] = []
         start = 1
@@ -288,6 +293,9 @@ class LineTable(ScrollView, can_focus=True):
             base += styles["cursor" if self.has_focus else "shade"]
         segments = [Segment(self.mark if at_cursor else " ", base + styles["key"] if at_cursor else base)]
         for index, _, wide in self._laid_out:
-            text = fit(row.cells[index], wide, right=self.columns[index].right, more=self.more)
-            segments.append(Segment(text + " ", base + styles[row.tones[index]]))
+            column = self.columns[index]
+            cut = fit_middle if column.tight else fit
+            text = cut(row.cells[index], wide, right=column.right, more=self.more)
+            segments.append(Segment(text, base + styles[row.tones[index]]))
+            segments.append(Segment(" ", base))
         return Strip(segments).adjust_cell_length(width, base)

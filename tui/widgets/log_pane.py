@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from styles.themes import tone_styles
+from styles.themes import PLAIN, tone_styles
 from tui.keys import bindings
 from tui.log_file import LogFile, LogLine
 from tui.sanitise import Run, styled
@@ -128,7 +128,7 @@ class LogPane(Widget, can_focus=True):
         file = self._file
         if file is None or not file.exists:
             return ""
-        words = [] if self.wrap else [f"column {self._left + 1}"]
+        words = [] if self.wrap else [f"unwrapped +{self._left}" if self._left else "unwrapped"]
         if self.follow:
             words.append("follow")
         elif file.complete:
@@ -155,6 +155,8 @@ class LogPane(Widget, can_focus=True):
         """A line as the rows it takes."""
         base, styles = self.rich_style, tone_styles(self.app.theme)
         runs = styled(line.text, ascii_only=self._ascii)
+        if self.app.theme == PLAIN:
+            runs = [Run(run.text, Style()) for run in runs]
         segments = _marked(runs, self.needle, base, styles["match"])
         if line.cut:
             segments.append(Segment(" [cut]" if self._ascii else " […]", base + styles["warn"]))

@@ -1,0 +1,108 @@
+"""Pictures of the screens, at a fixed time. After a wanted change: pytest tests/snapshot --snapshot-update."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+
+from runner.model import events as ev
+from styles.themes import DARK, LIGHT, PLAIN
+from tests.pilot.boards import NOW, FakeSource, Maker, middle, recorded
+from tui.app import ChooserApp, CoopdeckApp
+from tui.screens.sweeps import SweepLine
+
+Compare = Callable[..., bool]
+SMALL, LARGE = (80, 24), (160, 45)
+LOG = (
+    "[05:10:39] agent1 reading src/click/core.py\n"
+    "[05:10:44] agent1 $ pytest -q tests/test_options.py\n"
+    "\x1b[32m.....................\x1b[31mF\x1b[0m                                              [100%]\n"
+    "\x1b[1;31mFAILED\x1b[0m tests/test_options.py::test_envvar - AssertionError: assert [red]'a'[/] == 'b'\n"
+    "[05:11:02] agent2 -> agent1: I take the parser, you take the help page. Is that all right with you? Tell me.\n"
+    "\x1b]52;c;ZXZpbA==\x07 \u202ethis line is hostile\n"
+)
+
+
+def app_for(tmp_path: Path, maker: Maker, *, theme: str = DARK, ascii_only: bool = False) -> CoopdeckApp:
+    for row in maker.board.jobs.values():
+        for attempt in row.attempts[-1:] if row.state in {"running", "failed"} else ():
+            folder = tmp_path / attempt.folder
+            folder.mkdir(parents=True)
+            (folder / "output.log").write_text(LOG, encoding="utf-8")
+    link = "over" if maker.board.runner and maker.board.runner.stopped_at else "attached"
+    source = FakeSource(maker, tmp_path, link=link)  # type: ignore[arg-type]
+    return CoopdeckApp(source, theme=theme, ascii_only=ascii_only, now=lambda: NOW)
+
+
+async def settled(pilot: Pilot[object]) -> None:
+    await pilot.pause(0.3)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
+def test_the_dashboard(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    assert snap_compare(app_for(tmp_path, middle()), terminal_size=size, run_before=settled)
+
+
+def test_the_dashboard_in_plain_ascii(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_for(tmp_path, middle(), theme=PLAIN, ascii_only=True)
+    assert snap_compare(app, terminal_size=SMALL, run_before=settled)
+
+
+def test_the_dashboard_on_a_light_terminal(snap_compare: Compare, tmp_path: Path) -> None:
+    assert snap_compare(app_for(tmp_path, middle(), theme=LIGHT), terminal_size=SMALL, run_before=settled)
+
+
+def test_a_failed_job_and_its_tries(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_for(tmp_path, middle())
+    assert snap_compare(app, press=["j", "j", "j", "j", "5", "enter"], terminal_size=SMALL, run_before=settled)
+
+
+def test_a_job_full_screen(snap_compare: Compare, tmp_path: Path) -> None:
+    assert snap_compare(app_for(tmp_path, middle()), press=["enter"], terminal_size=SMALL, run_before=settled)
+
+
+def test_held_and_paused(snap_compare: Compare, tmp_path: Path) -> None:
+    maker = middle()
+    maker.happen(ev.QueueHeld("budget", "$74.87 of $75.00 is spent"), ev.QueuePaused())
+    assert snap_compare(app_for(tmp_path, maker), terminal_size=SMALL, run_before=settled)
+
+
+def test_finished(snap_compare: Compare, tmp_path: Path) -> None:
+    maker, jobs = middle(), recorded()
+    for job in maker.board.order:
+        row = maker.board.jobs[job]
+        if not row.settled:
+            if row.state != "running":
+                maker.start(job, len(row.attempts) + 1)
+            maker.end(job, jobs[job][1], len(maker.board.jobs[job].attempts))
+    maker.happen(ev.SweepFinished(), ev.RunnerStopped("finished"), at=NOW)
+    assert snap_compare(app_for(tmp_path, maker), terminal_size=(120, 30), run_before=settled)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
+def test_help(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    app = app_for(tmp_path, middle())
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press("question_mark")
+
+    assert snap_compare(app, terminal_size=size, run_before=pressed)
+
+
+def test_stop(snap_compare: Compare, tmp_path: Path) -> None:
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press("Q")
+
+    assert snap_compare(app_for(tmp_path, middle()), terminal_size=SMALL, run_before=pressed)
+
+
+def test_the_list_of_sweeps(snap_compare: Compare) -> None:
+    lines = [
+        SweepLine("command-a", "running", "159 of 300, 1 failed", "$74.87", "now"),
+        SweepLine("command-a-smoke", "finished", "15 of 15", "$6.12", "2 h ago"),
+        SweepLine("gpt-4o-first-try", "stopped", "12 of 300, 3 failed", "$4.00", "3 d ago"),
+    ]
+    assert snap_compare(ChooserApp(lines, theme=DARK), terminal_size=SMALL)
