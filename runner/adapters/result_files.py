@@ -123,7 +123,8 @@ def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
         failure, line = classify(Evidence(exit_status=exit_status))
         return Outcome(failure, "", line, None)
     how = "ended" if exit_status is None else f"ended with exit status {exit_status}"
-    return Outcome("crash", "", one_line(f"the process {how} and left no result.json"), None)
+    said = f"; it said last: {last}" if last else ""
+    return Outcome("crash", "", one_line(f"the process {how} and left no result.json{said}"), None)
 
 
 def _check_identity(values: dict[str, Any], spec: JobSpec) -> None:

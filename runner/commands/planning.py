@@ -18,6 +18,8 @@ from runner.model.queue import check_models, check_settings, check_sweep_name, d
 from runner.model.refusal import UsageRefused
 from runner.model.selection import select_pairs
 from runner.model.settings import DEFAULT_SETTINGS
+from runner.rehearsal.config import ConfigError
+from runner.rehearsal.faults import read_plan
 
 BACKEND = "docker"
 AGENT = "mini_swe_agent_v2"
@@ -69,6 +71,11 @@ class _Asked:
             if value is not None and not Path(self._absolute(value)).is_file():
                 flag = "--" + name.replace("_", "-")
                 raise UsageRefused(f"{flag} names {self._absolute(value)}, and there is no such file")
+        if self.options.faults is not None:
+            try:
+                read_plan(Path(self._absolute(self.options.faults)))
+            except ConfigError as error:
+                raise UsageRefused(str(error)) from None
         if self.options.log_dir is not None:
             logs = Path(self._absolute(self.options.log_dir))
             if logs.exists() and not logs.is_dir():

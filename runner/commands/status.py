@@ -25,7 +25,7 @@ def execute(options: argparse.Namespace) -> int:
     if options.json:
         more = {
             "state": state,
-            "pid": sweep.pid,
+            "runner_pid": sweep.pid,
             "running": [row.spec.id for row in running],
             "slots": board.slots,
             "paused": board.paused,

@@ -1,0 +1,203 @@
+"""The whole program on the rehearsal, as a user without a terminal runs it: numbers, faults, signals, two runs."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COOPDECK = (sys.executable, "-P", "-m", "runner.cli")
+
+
+def coopdeck(folder: Path, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [*COOPDECK, *arguments], cwd=folder, capture_output=True, text=True, timeout=timeout, check=False
+    )
+
+
+def lines(ran: "subprocess.CompletedProcess[str]") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in ran.stdout.splitlines()]
+
+
+def test_the_recorded_campaign_comes_out_to_the_cent(tmp_path: Path) -> None:
+    ran = coopdeck(tmp_path, "demo", "--headless", "--json", "--speed", "3000")
+    assert ran.returncode == 0, ran.stderr
+    events = lines(ran)
+    summary = events[-1]
+    assert {key: summary[key] for key in ("jobs", "results", "failed", "skipped", "attempts")} == {
+        "jobs": 300, "results": 300, "failed": 0, "skipped": 0, "attempts": 300,
+    }  # fmt: skip
+    by = summary["by_setting"]
+    assert by["solo"]["statuses"] == {"Submitted": 98, "LimitsExceeded": 2}
+    assert by["coop-comm"]["statuses"] == {"Submitted": 100}
+    assert by["coop-nocomm"]["statuses"] == {"Submitted": 99, "LimitsExceeded": 1}
+    assert [f"{by[one]['cost_usd']:.2f}" for one in by] == ["45.77", "47.32", "45.50"]
+    assert f"{summary['cost_usd']:.2f}" == "138.59"
+    # Every event is there, in order, without a gap; and the files say what the summary says.
+    assert [event["seq"] for event in events[:-1]] == list(range(1, len(events)))
+    logs = tmp_path / ".coopdeck/demo/logs"
+    costs = [json.loads(path.read_text())["total_cost"] for path in logs.glob("*/*/*/*/*/result.json")]
+    assert len(costs) == 300
+    assert math.fsum(costs) == pytest.approx(summary["cost_usd"], abs=1e-6)
+    for setting in by:
+        kept = json.loads((logs / f"command-a-{setting}" / "summary.json").read_text())
+        assert (kept["total_tasks"], kept["completed"]) == (100, 100)
+    report = json.loads(coopdeck(tmp_path, "report", "--json").stdout)
+    assert report["cost_usd"] == summary["cost_usd"]
+    assert report["by_setting"] == by
+
+
+FAULTS: list[tuple[str, dict[str, Any], str, str | None, int]] = [
+    # fault, its parameters, the job's end, the class of its first failure, the attempts it took
+    ("unavailable", {}, "done", "provider", 2),
+    ("server", {}, "done", "provider", 2),
+    ("rate", {}, "done", "rate", 2),
+    ("connection", {}, "done", "network", 2),
+    ("docker-125", {}, "done", "docker", 2),
+    ("redis", {}, "done", "redis", 2),
+    ("crash", {}, "done", "crash", 2),
+    ("kill", {}, "done", "crash", 2),
+    ("oom", {}, "done", "oom", 2),
+    ("truncated", {}, "done", "corrupt", 2),
+    ("nan", {}, "done", "corrupt", 2),
+    ("negative", {}, "done", "corrupt", 2),
+    ("huge", {}, "done", "corrupt", 2),
+    ("wrong-types", {}, "done", "corrupt", 2),
+    ("oversized", {"mb": 2}, "done", "corrupt", 2),
+    ("host-enospc", {}, "done", "host", 2),
+    ("auth", {}, "failed", "auth", 1),
+    ("notfound", {}, "failed", "config", 1),
+    ("request", {}, "failed", "request", 1),
+    ("context", {}, "failed", "model", 1),
+    ("quota", {}, "failed", "quota", 1),
+    ("hang", {}, "failed", "timeout", 1),
+    ("ignore-sigterm", {}, "failed", "timeout", 1),
+    ("no-tasks", {}, "failed", "empty", 1),
+    ("limits", {}, "done", None, 1),
+    ("no-patch", {}, "done", None, 1),
+    ("flood", {"mb": 3}, "done", None, 1),
+    ("long-line", {"mb": 3}, "done", None, 1),
+    ("binary", {}, "done", None, 1),
+]
+
+
+@pytest.fixture(scope="module")
+def faulted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """One sweep in which the first attempt of each job ends as its fault says; the job's story by fault."""
+    folder = tmp_path_factory.mktemp("faulted")
+    pairs = [f"toy_task/{task}/f1_f2" for task in range(1, len(FAULTS) + 1)]
+    plan = [
+        {"match": {"task": task, "attempt": 1}, "fault": fault, **parameters}
+        for task, (fault, parameters, *_) in enumerate(FAULTS, start=1)
+    ]
+    dataset = folder / "dataset"
+    for task in range(1, len(FAULTS) + 1):
+        for feature in (1, 2):
+            (dataset / "toy_task" / f"task{task}" / f"feature{feature}").mkdir(parents=True)
+    (folder / "faults.json").write_text(json.dumps({"faults": plan}))
+    ran = coopdeck(
+        folder, "run", "faulty", "--rehearse", "--speed", "20000", "--faults", "faults.json",
+        "--dataset-dir", "dataset", "--pairs", ",".join(pairs), "--settings", "coop-comm", "-c", "8",
+        "--timeout", "8s", "--json",
+    )  # fmt: skip
+    assert ran.returncode == 1, ran.stderr
+    stories: dict[str, dict[str, Any]] = {}
+    for task, (fault, *_) in enumerate(FAULTS, start=1):
+        job = f"coop-comm.toy_task.{task}.f1_f2"
+        events = [event for event in lines(ran) if event.get("job") == job]
+        ended = [event["outcome"] for event in events if event["type"] == "AttemptEnded"]
+        result = folder / f"logs/faulty-coop-comm/coop/toy_task/{task}/f1_f2/result.json"
+        stories[fault] = {
+            "state": next(event["state"] for event in events if event["type"] == "JobSettled"),
+            "ended": ended,
+            "result": json.loads(result.read_text()),
+            "folder": folder / ".coopdeck/sweeps/faulty/attempts" / job,
+        }
+    return stories
+
+
+@pytest.mark.parametrize(("fault", "state", "failure", "attempts"), [(f, s, c, n) for f, _, s, c, n in FAULTS])
+def test_a_fault_ends_as_it_should(
+    fault: str, state: str, failure: str | None, attempts: int, faulted: dict[str, dict[str, Any]]
+) -> None:
+    story = faulted[fault]
+    assert story["ended"][0]["failure"] == failure, story["ended"][0]["evidence"]
+    assert (story["state"], len(story["ended"])) == (state, attempts)
+    assert (story["folder"] / "1" / "output.log").is_file()
+    tagged = state == "failed" and failure != "model"
+    assert story["result"].get("infra_class") == (failure if tagged else None)
+    assert story["result"].get("infra_error", False) is tagged
+
+
+def test_a_second_run_of_a_running_sweep_is_refused_and_ctrl_c_drains_then_stops(tmp_path: Path) -> None:
+    how = ("run", "busy", "--rehearse", "--speed", "1", "--subset", "lite", "--smoke", "5", "-c", "2")
+    first = subprocess.Popen(
+        [*COOPDECK, *how, "--headless"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        _until(lambda: '"running": ["' in coopdeck(tmp_path, "status", "busy", "--json").stdout)
+        second = coopdeck(tmp_path, *how, "--headless")
+        assert second.returncode == 2
+        assert second.stderr.count("\n") == 1
+        assert "busy" in second.stderr
+        first.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert first.poll() is None
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=60)
+    finally:
+        first.kill()
+        coopdeck(tmp_path, "stop", "busy", "--now")
+    assert first.returncode == 130, said
+    assert "draining" in said
+    assert "stopping now" in said
+    assert not _attempts_of(tmp_path)
+    report = json.loads(coopdeck(tmp_path, "report", "busy", "--json").stdout)
+    assert (report["results"], report["unfinished"]) == (0, 15)
+
+
+def test_the_runner_outlives_the_command_that_started_it(tmp_path: Path) -> None:
+    how = ("run", "alone", "--rehearse", "--speed", "30", "--subset", "lite", "--smoke", "2", "--settings", "solo")
+    started = subprocess.Popen([*COOPDECK, *how, "--headless"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    assert started.stdout is not None
+    _until(lambda: "started" in (started.stdout.readline() if started.stdout else ""))
+    started.send_signal(signal.SIGKILL)
+    started.communicate()
+    _until(lambda: json.loads(coopdeck(tmp_path, "report", "alone", "--json").stdout)["results"] == 2)
+
+
+def test_with_a_sound_result_nothing_is_bought_and_with_force_everything(tmp_path: Path) -> None:
+    how = ("run", "twice", "--rehearse", "--speed", "5000", "--subset", "lite", "--smoke", "2", "--json")
+    first = lines(coopdeck(tmp_path, *how))[-1]
+    again = lines(coopdeck(tmp_path, *how))[-1]
+    assert (first["skipped"], again["skipped"], again["attempts"]) == (0, 6, 6)
+    assert (again["results"], again["cost_usd"]) == (6, first["cost_usd"])
+    forced = lines(coopdeck(tmp_path, *how, "--force"))[-1]
+    assert (forced["skipped"], forced["attempts"]) == (0, 12)
+    assert forced["cost_usd"] == pytest.approx(2 * first["cost_usd"], abs=1e-6)
+
+
+def _until(true: Any, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.1)
+
+
+def _attempts_of(folder: Path) -> list[int]:
+    """The processes that still work in a project's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if (entry / "cwd").readlink() == folder and b"rehearsal" in (entry / "cmdline").read_bytes():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
