@@ -4,12 +4,15 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
+
+from textual.binding import BindingType
 
 from runner.client import Refused, Source
 from runner.model.commands import Command, Pause, Resume, RetryFailed, SetSlots, Stop
 from styles.themes import theme_for
 from tui.glyphs import wants_ascii
-from tui.keys import Keymap
+from tui.keys import Keymap, bindings
 from tui.link import BoardLink, Change
 from tui.screens.ask import Ask, Choice
 from tui.screens.base import JobActions
@@ -28,6 +31,7 @@ class CoopdeckApp(Shell):
     """A client of one sweep. Closing it sends the runner nothing."""
 
     CSS_PATH = "../styles/app.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from functools import partial
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from tui.keys import Key, keys_for
+from tui.keys import Key, Where, keys_for
 from tui.screens.base import JobActions
 
 
@@ -13,7 +13,9 @@ class KeyCommands(Provider):
 
     def _keys(self) -> list[Key]:
         screen = self.screen
-        places = ("app", screen.WHERE) if isinstance(screen, JobActions) else ("app",)
+        places: tuple[Where, ...] = (
+            ("any", "app", screen.WHERE) if isinstance(screen, JobActions) else ("any", "sweeps")
+        )
         return [key for key in keys_for(*places) if key.palette]
 
     async def discover(self) -> Hits:
@@ -28,5 +30,5 @@ class KeyCommands(Provider):
                 yield Hit(score, matcher.highlight(key.label), partial(self._run, key), text=key.label, help=key.help)
 
     async def _run(self, key: Key) -> None:
-        place = "app" if "app" in key.where else "screen"
+        place = "app" if {"any", "app"} & set(key.where) else "screen"
         await self.screen.run_action(f"{place}.{key.action}")

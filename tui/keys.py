@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["app", "sweep", "job", "move", "log", "help", "sweeps"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "sweeps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Key:
 
 
 KEYS: tuple[Key, ...] = (
-    Key("detach", "d", "detach", "leave; the runner goes on", "sweep", ("app",), footer=True),
+    Key("detach", "d", "detach", "leave; the runner goes on", "sweep", ("any",), footer=True),
     Key("open", "enter", "open", "the selected job, full screen", "move", ("sweep", "sweeps"), footer=True),
     Key("back", "escape", "back", "clear the filter or the search marks", "move", ("sweep",),
         palette=False),
@@ -69,11 +69,11 @@ KEYS: tuple[Key, ...] = (
     Key("last", "G,end", "last", "to the last line", "move", ("move",), palette=False),
     Key("left", "left", "left", "back along unwrapped lines", "move", ("log",), palette=False),
     Key("right", "right", "right", "along unwrapped lines", "move", ("log",), palette=False),
-    Key("help", "question_mark", "help", "this page", "screen", ("app",), footer=True),
-    Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("app",), palette=False),
-    Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("app",)),
-    Key("theme", "ctrl+t", "theme", "dark, light, plain", "screen", ("app",)),
-    Key("interrupt", "ctrl+c", "ctrl+c", "says how to leave; ends nothing", "screen", ("app",), palette=False),
+    Key("help", "question_mark", "help", "this page", "screen", ("any",), footer=True),
+    Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("any",), palette=False),
+    Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("any",)),
+    Key("theme", "ctrl+t", "theme", "dark, light, plain", "screen", ("any",)),
+    Key("interrupt", "ctrl+c", "ctrl+c", "says how to leave; ends nothing", "screen", ("any",), palette=False),
 )  # fmt: skip
 
 GROUPS: dict[str, str] = {
@@ -91,7 +91,7 @@ _SHOWN = {
 
 
 _TOGETHER: tuple[tuple[Where, ...], ...] = (
-    ("app", "sweep", "move", "log"), ("app", "job", "move", "log"), ("app", "help", "move"), ("app", "sweeps", "move"),
+    ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log"), ("any", "sweeps", "move"),
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from tui.sanitise import clean
 from tui.text import Line, Span, fit, join, spread, width_of
 
 _WORDS = {"Submitted": "ok", "LimitsExceeded": "limit"}
+_SHORT = {"running": "run", "retrying": "retry", "no-patch": "empty"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
     money_width = max((len(text) for text in costs), default=6)
     fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2 + 8
     # By the terminal's width alone: a bar that gave way to longer counts would jump.
-    bar_width = max(10, min(60, (width - fixed) // 3))
+    bar_width = max(10, min(60, (width - fixed) * 3 // 10))
     room = width - fixed - bar_width
     return tuple(
         (
@@ -156,24 +157,29 @@ def _eta(tally: Tally, seconds: float | None) -> str:
 
 
 def _counts(tally: Tally, room: int = 10_000) -> Line:
-    """Counts by outcome: what needs a look first, and as many as there is room for."""
+    """Counts by outcome: what needs a look first, in short words where there is little room."""
     states: list[tuple[int, str, Tone]] = [
         (tally.count("starting", "running", "delivering"), "running", "run"),
         (tally.count("retrying"), "retrying", "warn"),
     ]
     labels = sorted(tally.labels.items(), key=lambda item: (-item[1], item[0]))
-    results = [(number, _WORDS.get(label, clean(label)), _tone(label)) for label, number in labels]
-    results = [item for item in results if item[1]]
-    failures = [item for item in results if item[2] == "error"]
-    others = [item for item in results if item[2] != "error"]
+    settled = [(number, _WORDS.get(label, clean(label)), _tone(label)) for label, number in labels]
+    failures = [item for item in settled if item[2] == "error"]
+    others = [item for item in settled if item[2] != "error"]
     # The queue is what the bar shows anyway: first to go.
-    queued: tuple[int, str, Tone] = (tally.count("queued"), "queued", "muted")
-    kept: list[Line] = []
-    for number, word, tone in (*failures, *states, *others, queued):
-        part: Line = (Span(f"{number} {word}", tone),)
-        if number and width_of(join((*kept, part))) <= room:
-            kept.append(part)
-    return join(kept)
+    parts: list[tuple[int, str, Tone]] = [*failures, *states, *others, (tally.count("queued"), "queued", "muted")]
+    there = [part for part in parts if part[0]]
+    if len(there) > 1 and width_of(_line_of(there[:-1])) > room:
+        there = [(number, _SHORT.get(word, word), tone) for number, word, tone in there]
+    kept: list[tuple[int, str, Tone]] = []
+    for item in there:
+        if width_of(_line_of([*kept, item])) <= room:
+            kept.append(item)
+    return _line_of(kept)
+
+
+def _line_of(counts: list[tuple[int, str, Tone]]) -> Line:
+    return join(((Span(f"{number} {word}", tone),) for number, word, tone in counts), "  ")
 
 
 def _tone(label: str) -> Tone:

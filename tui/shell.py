@@ -4,15 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
+from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
+from textual.screen import Screen
 
 from styles.themes import THEMES
 from tui.commands import KeyCommands
 from tui.driver import MeteredDriver, backlog
 from tui.glyphs import ASCII, UNICODE
 from tui.keys import Keymap, bindings
+from tui.output import CroppedUpdate
 from tui.screens.help import Help
 
 
@@ -21,7 +25,7 @@ class Shell(App[str], inherit_bindings=False):
 
     TITLE = "coopdeck"
     COMMANDS: ClassVar[set[Any]] = {KeyCommands}
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("any")]
     ENABLE_COMMAND_PALETTE = True
 
     def __init__(self, *, ascii_only: bool, theme: str, keymap: Keymap, folder: Path | None = None) -> None:
@@ -41,6 +45,11 @@ class Shell(App[str], inherit_bindings=False):
         """The stock driver is the one that can be metered; a test's or a user's own choice stays."""
         chosen = super().get_driver_class()
         return MeteredDriver if chosen is MeteredDriver.__mro__[1] else chosen
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if type(renderable) is ChopsUpdate:
+            renderable = CroppedUpdate(renderable.chops, renderable.spans, renderable.chop_ends)
+        super()._display(screen, renderable)
 
     @property
     def busy(self) -> Callable[[], bool]:
@@ -76,5 +85,5 @@ class Shell(App[str], inherit_bindings=False):
             self.say(f"the screenshot was not saved: {error}", ok=False)
 
     def action_interrupt(self) -> None:
-        keys = {binding.id: binding.key for binding in bindings("app", keymap=self.keymap)}
+        keys = {binding.id: binding.key for binding in bindings("any", "app", keymap=self.keymap)}
         self.say(f"ctrl+c ends nothing here: {keys['detach']} leaves (the runner goes on), {keys['stop']} stops it")

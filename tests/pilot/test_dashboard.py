@@ -128,6 +128,29 @@ async def test_the_selection_stays_with_its_job(source: FakeSource) -> None:
             assert table.selected == before
 
 
+async def test_until_the_user_moves_the_first_job_is_the_selected_one(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        table = main(app).table
+        jobs = [JobId(key) for key in table.order.shown[:3]]
+
+        async def finish(job: JobId) -> None:
+            source.happen(ev.AttemptEnded(job, 1, recorded()[job][1]), ev.JobSettled(job, "done"))
+            await pilot.pause(0.25)
+
+        await finish(jobs[0])
+        assert table.selected == jobs[1]
+        assert jobs[1] in str(main(app).view.log_pane.path)
+        await pilot.press("tab", "tab")
+        await finish(jobs[1])
+        assert table.selected == jobs[1]
+        await pilot.press("g")
+        assert table.selected == jobs[2]
+        await finish(jobs[2])
+        assert table.cursor == 0
+
+
 async def test_sorts(source: FakeSource) -> None:
     app = app_for(source)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.pilot.boards import FakeSource, middle
-from tui.app import CoopdeckApp
+from tui.app import ChooserApp, CoopdeckApp
 from tui.glyphs import UNICODE
 from tui.keys import GROUPS, KEYS, Key, Keymap, bindings
 from tui.screens.base import JobActions
@@ -15,6 +15,7 @@ from tui.widgets.line_table import LineTable
 from tui.widgets.log_pane import LogPane
 
 OWNERS: dict[str, list[type]] = {
+    "any": [CoopdeckApp, ChooserApp],
     "app": [CoopdeckApp],
     "sweep": [SweepScreen],
     "job": [JobScreen],
@@ -55,7 +56,7 @@ def test_a_keymap_is_checked() -> None:
         Keymap({"retry": "x"})
     assert Keymap({"retry": "?", "help": "h"}).changes == {"retry": "question_mark", "help": "h"}
     keymap = Keymap({"detach": "ctrl+x"})
-    assert next(one.key for one in bindings("app", keymap=keymap) if one.id == "detach") == "ctrl+x"
+    assert next(one.key for one in bindings("any", keymap=keymap) if one.id == "detach") == "ctrl+x"
 
 
 @pytest.mark.anyio

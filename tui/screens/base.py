@@ -29,7 +29,7 @@ class JobActions(Screen[None]):
         super().__init__()
         self.session = session
         self.view = JobView(session, id="view")
-        self.foot = Foot(session.keymap, "app", self.WHERE)
+        self.foot = Foot(session.keymap, "any", "app", self.WHERE)
         self.prompt = Prompt()
 
     @property
@@ -50,6 +50,9 @@ class JobActions(Screen[None]):
         self.view.log_pane.restyle()
         self.refresh()
 
+    def attend(self) -> None:
+        """The user does something with the job in view: it stays in view from now on."""
+
     def say(self, text: str, *, ok: bool = True) -> None:
         self.foot.say(text, ok=ok)
 
@@ -66,6 +69,7 @@ class JobActions(Screen[None]):
     # -- the job ------------------------------------------------------------------------------------------------
 
     def action_cancel(self) -> None:
+        self.attend()
         row = self.job
         if row is None:
             return
@@ -78,6 +82,7 @@ class JobActions(Screen[None]):
             self.session.send(Cancel(row.spec.id))
 
     def action_retry(self) -> None:
+        self.attend()
         row = self.job
         if row is None:
             return
@@ -92,33 +97,42 @@ class JobActions(Screen[None]):
     # -- the log ------------------------------------------------------------------------------------------------
 
     def action_log(self) -> None:
+        self.attend()
         self.view.switch("log")
 
     def action_tries(self) -> None:
+        self.attend()
         self.view.switch("tries")
 
     def action_older_try(self) -> None:
+        self.attend()
         self.view.older(1)
 
     def action_newer_try(self) -> None:
+        self.attend()
         self.view.older(-1)
 
     def action_follow(self) -> None:
+        self.attend()
         self.view.log_pane.toggle_follow()
 
     def action_wrap(self) -> None:
+        self.attend()
         self.view.log_pane.toggle_wrap()
 
     def action_next_hit(self) -> None:
+        self.attend()
         self.view.log_pane.search_again()
 
     def action_last_hit(self) -> None:
+        self.attend()
         self.view.log_pane.search_again(back=True)
 
     def on_log_pane_said(self, message: LogPane.Said) -> None:
         self.say(message.says)
 
     def begin_search(self) -> None:
+        self.attend()
         self.view.switch("log")
         self.foot.display = False
         self.prompt.ask(SEARCH, self.view.log_pane.needle)

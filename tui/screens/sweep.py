@@ -92,6 +92,9 @@ class SweepScreen(JobActions):
         key = self.table.selected
         return self.session.board.jobs.get(JobId(key)) if key is not None else None
 
+    def attend(self) -> None:
+        self.table.anchored = False
+
     # -- the board ----------------------------------------------------------------------------------------------
 
     def changed(self, change: Change) -> None:
@@ -163,6 +166,7 @@ class SweepScreen(JobActions):
         self._draw_rule()
 
     def action_open(self) -> None:
+        self.attend()
         if self.job is not None:
             self.app.push_screen(JobScreen(self.session, self.job.spec.id, self.view.pane))
 
@@ -175,6 +179,7 @@ class SweepScreen(JobActions):
             self._filter("")
 
     def action_other_pane(self) -> None:
+        self.attend()
         target = self.view.focusable_pane if self.focused is self.table else self.table
         target.focus()
 

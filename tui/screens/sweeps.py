@@ -60,7 +60,7 @@ class SweepsScreen(Screen[None]):
         self.table = LineTable(self.COLUMNS, lambda row: (row.place,), id="sweeps")
         self.table.more, self.table.mark = glyphs.more, glyphs.cursor
         self.table.empty = "no sweep here yet: coopdeck run starts one, coopdeck demo rehearses one"
-        self.foot = Foot(keymap, "sweeps", "app")
+        self.foot = Foot(keymap, "any", "sweeps")
         self.foot.leaves = "leave"
         self._rows = [_row(line, place, glyphs) for place, line in enumerate(lines)]
 
@@ -70,7 +70,14 @@ class SweepsScreen(Screen[None]):
         yield self.foot
 
     def on_mount(self) -> None:
-        self.head.show([(Span(" coopdeck", "title"), Span(f"  {len(self._rows)} sweeps", "muted"))])
+        self.head.show(
+            [
+                (
+                    Span(" coopdeck", "title"),
+                    Span(f"  {len(self._rows)} {'sweep' if len(self._rows) == 1 else 'sweeps'}", "muted"),
+                )
+            ]
+        )
         self.table.replace(self._rows)
         self.table.focus()
 

@@ -79,6 +79,8 @@ class LineTable(ScrollView, can_focus=True):
         self.columns = tuple(columns)
         self.order: Order[Any] = Order(sort)
         self.selected: str | None = None
+        self.anchored = True
+        """The first record is the selected one, whichever it is: so until the user moves, and again after `g`."""
         self.empty = ""
         self.more = "…"
         self.mark = "▌"
@@ -143,8 +145,8 @@ class LineTable(ScrollView, can_focus=True):
         if size != self.virtual_size:
             self.virtual_size = size
         place = self.cursor
-        if place is None:
-            place = min(self._cursor_at, len(shown) - 1)
+        if place is None or (self.anchored and place):
+            place = 0 if self.anchored else min(self._cursor_at, len(shown) - 1)
             key = shown[place] if shown else None
             if key != self.selected:
                 self.selected = key
@@ -156,6 +158,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def _move_to(self, place: int) -> None:
         shown = self.order.shown
+        self.anchored = False
         if not shown:
             return
         self._cursor_at = min(max(place, 0), len(shown) - 1)
@@ -199,6 +202,7 @@ class LineTable(ScrollView, can_focus=True):
 
     def action_first(self) -> None:
         self._move_to(0)
+        self.anchored = True
 
     def action_last(self) -> None:
         self._move_to(len(self.order.shown) - 1)
@@ -267,12 +271,26 @@ class LineTable(ScrollView, can_focus=True):
 
     def _differing(self, before: Record | None, now: Record | None, y: int) -> Iterable[Region]:
         if before is None or now is None:
-            return [Region(0, y, self.size.width, 1)]
-        return [
-            Region(start, y, wide, 1)
-            for index, start, wide in self._laid_out
-            if before.cells[index] != now.cells[index] or before.tones[index] != now.tones[index]
-        ]
+            yield Region(0, y, self.size.width, 1)
+            return
+        for place in self._laid_out:
+            index, start, wide = place
+            if before.tones[index] != now.tones[index]:
+                yield Region(start, y, wide, 1)
+            elif before.cells[index] != now.cells[index]:
+                old, new = self._cell(before, place), self._cell(now, place)
+                if old.isascii() and new.isascii():
+                    # A second more is one character more on the wire.
+                    unlike = [at for at in range(wide) if old[at] != new[at]]
+                    if unlike:
+                        yield Region(start + unlike[0], y, unlike[-1] - unlike[0] + 1, 1)
+                else:
+                    yield Region(start, y, wide, 1)
+
+    def _cell(self, row: Record, place: _Place) -> str:
+        column = self.columns[place.column]
+        cut = fit_middle if column.tight else fit
+        return cut(row.cells[place.column], place.width, right=column.right, more=self.more)
 
     def render_line(self, y: int) -> Strip:
         width, base = self.size.width, self.rich_style
@@ -292,10 +310,8 @@ class LineTable(ScrollView, can_focus=True):
         if at_cursor:
             base += styles["cursor" if self.has_focus else "shade"]
         segments = [Segment(self.mark if at_cursor else " ", base + styles["key"] if at_cursor else base)]
-        for index, _, wide in self._laid_out:
-            column = self.columns[index]
-            cut = fit_middle if column.tight else fit
-            text = cut(row.cells[index], wide, right=column.right, more=self.more)
-            segments.append(Segment(text, base + styles[row.tones[index]]))
+        for place in self._laid_out:
+            text = self._cell(row, place)
+            segments.append(Segment(text, base + styles[row.tones[place.column]]))
             segments.append(Segment(" ", base))
         return Strip(segments).adjust_cell_length(width, base)
