@@ -8,7 +8,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from runner import probe
 from runner.adapters.delivery import RESULT, deliver, result_folder
+from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.result_files import NotAResult, load_result, no_result_outcome, result_outcome
 from runner.adapters.run_files import write_run_files
@@ -18,6 +20,11 @@ from runner.model.failure import one_line
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
 from runner.model.settings import SETTINGS
+
+EXTERNAL = "COOPERBENCH_EXTERNAL_AGENTS"
+"""Upstream imports the modules that this variable names; so our probe gets in."""
+PROBE_MODULE = "coopdeck_probe"
+PROBE_FOLDER = str(Path(probe.__file__).parent)
 
 DEFAULTS = {
     "MSWEA_COST_TRACKING": "ignore_errors",
@@ -61,6 +68,9 @@ class CooperbenchFiles:
             "COOPDECK_TOKEN": token,
             "COOPDECK_ATTEMPT": str(number),
             "COOPDECK_REPEAT": str(spec.repeat),
+            "COOPDECK_PROBE": str(folder / PROBE_NAME),
+            EXTERNAL: _joined(self._caller.get(EXTERNAL), PROBE_MODULE, ","),
+            "PYTHONPATH": _joined(self._caller.get("PYTHONPATH"), PROBE_FOLDER, os.pathsep),
         }
         if plan.rehearsal is not None:
             how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}
@@ -72,6 +82,9 @@ class CooperbenchFiles:
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         return await anyio.to_thread.run_sync(_delivered, plan, spec)
+
+    def progress(self, folder: Path) -> ProbeLog:
+        return ProbeLog(folder)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
         return await anyio.to_thread.run_sync(_read, spec, folder, exit_status)
@@ -87,6 +100,11 @@ class CooperbenchFiles:
         # These two files repeat what the ledger and the results hold; they never stop a sweep from ending.
         with suppress(OSError):
             await anyio.to_thread.run_sync(write_run_files, board)
+
+
+def _joined(theirs: str | None, ours: str, separator: str) -> str:
+    """What the user has set comes first and stays."""
+    return f"{theirs}{separator}{ours}" if theirs else ours
 
 
 def _delivered(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -9,7 +10,7 @@ from typing import Literal
 import anyio
 
 from runner.engine.dispatcher import Dispatcher
-from runner.engine.ports import Clock, Cooperbench, Launcher, LaunchRefused, LedgerUnwritable, Running
+from runner.engine.ports import Clock, Cooperbench, Launcher, LaunchRefused, LedgerUnwritable, Progress, Running
 from runner.model import events as ev
 from runner.model.failure import INFRASTRUCTURE, one_line
 from runner.model.outcome import FailureClass, Outcome
@@ -19,6 +20,7 @@ from runner.model.rows import AttemptRow, JobRow
 
 GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
+PROGRESS_S = 1.0
 PATIENCE_S = 5.0
 """Between two tries to write what must be written."""
 
@@ -109,8 +111,10 @@ class Attempts:
             over = True
             scope.cancel()
 
+        progress = self.cooperbench.progress(self.sweep_dir / folder)
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(until_over, waiting.cancel_scope)
+            waiting.start_soon(self._tell, row, number, progress)
             with anyio.move_on_after(timeout_s) as limit:
                 await control.asked.wait()
             if limit.cancelled_caught and not over:
@@ -120,9 +124,28 @@ class Attempts:
             with anyio.CancelScope(shield=True):
                 await running.end(GRACE_S)
         outcome = await self.cooperbench.read(self._plan(), row.spec, self.sweep_dir / folder, exit_status)
+        if not outcome.is_result:
+            # The last of what it spent; a result tells by itself.
+            await self._note(row, number, progress)
         if control.act is not None and not outcome.is_result:
             outcome = self._own_act(outcome, control.act, timeout_s)
         await self._ended(row, number, outcome, stopped=control.act == "stopped")
+
+    async def _tell(self, row: JobRow, number: int, progress: Progress) -> None:
+        """Tell for ever what is seen of the agents, at most once in PROGRESS_S."""
+        while True:
+            await anyio.sleep(PROGRESS_S)
+            await self._note(row, number, progress)
+
+    async def _note(self, row: JobRow, number: int, progress: Progress) -> None:
+        job = row.spec.id
+        seen = [
+            ev.AgentSeen(job, number, one.agent, one.doing, one.steps, one.cost_usd) for one in await progress.news()
+        ]
+        if seen:
+            # Not worth waiting for a ledger that is full: the next look says the same and more.
+            with suppress(LedgerUnwritable):
+                await self.dispatcher.record(*seen)
 
     def _own_act(self, outcome: Outcome, act: OwnAct, timeout_s: float) -> Outcome:
         says: dict[OwnAct, tuple[FailureClass, str]] = {
@@ -135,10 +158,11 @@ class Attempts:
 
     async def _ended(self, row: JobRow, number: int, outcome: Outcome, *, stopped: bool = False) -> None:
         """Make the end durable, then decide what follows from it."""
-        live = self.dispatcher.board.jobs[row.spec.id].attempts[-1].cost_usd
-        if live and (outcome.cost_usd is None or (outcome.failure and outcome.cost_usd < live)):
+        seen = self.dispatcher.board.jobs[row.spec.id]
+        live = seen.attempts[-1].cost_usd
+        if seen.agents and live is not None and not outcome.is_result:
             # Upstream records 0 for what a failed attempt spent; what was seen being spent is the truth.
-            outcome = replace(outcome, cost_usd=live)
+            outcome = replace(outcome, cost_usd=max(live, outcome.cost_usd or 0.0))
         ended = ev.AttemptEnded(row.spec.id, number, outcome)
         if stopped and not outcome.is_result:
             await self._record(ended, ev.JobQueued(row.spec.id, "ended with the sweep; will run again"))

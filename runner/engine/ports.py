@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.model.board import Board
-from runner.model.events import Envelope
+from runner.model.events import Doing, Envelope
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
 
@@ -78,6 +78,21 @@ class Launcher(Protocol):
         """The process that carries this token in its environment, if it is still up."""
 
 
+@dataclass(frozen=True, slots=True)
+class AgentProgress:
+    """How far one agent of an attempt is; the cost is None from the first call on that has no known price."""
+
+    agent: str
+    doing: Doing
+    steps: int
+    cost_usd: float | None
+
+
+class Progress(Protocol):
+    async def news(self) -> tuple[AgentProgress, ...]:
+        """The agents of which something new is known since the last call; never raises."""
+
+
 class Cooperbench(Protocol):
     """What only knows upstream: its command line, its files, its layout."""
 
@@ -88,6 +103,9 @@ class Cooperbench(Protocol):
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         """The sound result that is there already, and its path."""
+
+    def progress(self, folder: Path) -> Progress:
+        """What is seen of the attempt in this folder while it runs."""
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
         """What the attempt in this folder ended in, from its files; never raises for what is in them."""

@@ -85,14 +85,17 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AgentSeen:
-    """What one agent was last seen doing; steps and cost are sums of this attempt so far."""
+    """What one agent was last seen doing; steps and cost are sums of this attempt so far.
+
+    The cost is None where a call has no known price.
+    """
 
     job: JobId
     attempt: int
     agent: str
     doing: Doing
     steps: int
-    cost_usd: float
+    cost_usd: float | None
     type: Literal["AgentSeen"] = "AgentSeen"
 
 

@@ -166,8 +166,9 @@ def _attempt(row: JobRow, event: ev.AttemptStarted | ev.AgentSeen | ev.AttemptEn
             seen = AgentRow(agent, doing, steps, cost_usd, at)
             others = tuple(other for other in row.agents if other.agent != agent)
             agents = tuple(sorted((*others, seen), key=lambda one: one.agent))
-            spent = replace(attempt, cost_usd=sum(one.cost_usd for one in agents))
-            return replace(row, agents=agents, attempts=(*earlier, spent))
+            costs = [one.cost_usd for one in agents]
+            spent = None if None in costs else sum(cost or 0.0 for cost in costs)
+            return replace(row, agents=agents, attempts=(*earlier, replace(attempt, cost_usd=spent)))
         case ev.AttemptEnded(_, _, outcome):
             ended = replace(attempt, ended_at=at, outcome=outcome, cost_usd=outcome.cost_usd)
             return replace(

@@ -20,7 +20,7 @@ class AgentRow:
     agent: str
     doing: Doing
     steps: int
-    cost_usd: float
+    cost_usd: float | None
     seen_at: float
 
 

@@ -166,7 +166,8 @@ def test_the_runner_outlives_the_command_that_started_it(tmp_path: Path) -> None
     how = ("run", "alone", "--rehearse", "--speed", "30", "--subset", "lite", "--smoke", "2", "--settings", "solo")
     started = subprocess.Popen([*COOPDECK, *how, "--headless"], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     assert started.stdout is not None
-    _until(lambda: "started" in (started.stdout.readline() if started.stdout else ""))
+    lines_of_it = started.stdout
+    _until(lambda: "started" in lines_of_it.readline())
     started.send_signal(signal.SIGKILL)
     started.communicate()
     _until(lambda: json.loads(coopdeck(tmp_path, "report", "alone", "--json").stdout)["results"] == 2)

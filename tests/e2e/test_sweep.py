@@ -113,6 +113,13 @@ def test_the_costs_are_those_of_the_delivered_files_and_of_the_endpoint(swept: S
     assert swept.summary["by_setting"]["solo"]["cost_usd"] == pytest.approx((4 + 4 + 6) * COST_PER_ANSWER, abs=1e-6)
 
 
+def test_steps_and_cost_are_seen_while_a_job_runs(swept: Swept) -> None:
+    seen = [event for event in swept.events("AgentSeen") if event["job"].startswith("coop-comm")]
+    assert {event["agent"] for event in seen} == {"agent1", "agent2"}
+    assert max(event["steps"] for event in seen) >= 3
+    assert max(event["cost_usd"] for event in seen) > COST_PER_ANSWER
+
+
 def test_a_message_between_agents_went_through_redis(swept: Swept) -> None:
     conversation = json.loads((swept.delivered("coop-comm", "1/f1_f2") / "conversation.json").read_text())
     assert {message["from"] for message in conversation} == {"agent1", "agent2"}

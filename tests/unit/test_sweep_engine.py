@@ -6,6 +6,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from runner.engine.ports import AgentProgress
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.ids import JobId
@@ -201,6 +202,24 @@ async def test_a_timeout_ends_the_attempt_and_is_final() -> None:
     assert row.outcome is not None
     assert row.outcome.failure == "timeout"
     assert row.unknown_costs == 1
+
+
+async def test_what_a_failed_attempt_was_seen_spending_is_spent_and_wasted() -> None:
+    deck = Deck()
+    deck.cooperbench.outcomes[ONE] = [replace(PROVIDER, cost_usd=0.0), OK]
+    deck.cooperbench.seen[ONE] = (AgentProgress("agent1", "llm", 3, 0.2), AgentProgress("agent2", "exec", 4, 0.05))
+    await deck.run(*planned(1))
+    row = deck.board.jobs[ONE]
+    assert row.wasted_usd == pytest.approx(0.25)
+    assert row.cost_usd == pytest.approx(0.75)
+
+
+async def test_a_cost_nobody_knows_stays_unknown() -> None:
+    deck = Deck()
+    deck.cooperbench.outcomes[ONE] = [replace(AUTH, failure="unknown", cost_usd=None)]
+    deck.cooperbench.seen[ONE] = (AgentProgress("agent1", "llm", 3, None),)
+    await deck.run(*planned(1))
+    assert deck.board.jobs[ONE].unknown_costs == 1
 
 
 async def test_a_process_that_cannot_start_is_a_host_failure_and_tried_again() -> None:
