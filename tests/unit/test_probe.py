@@ -1,0 +1,416 @@
+"""The probe beside the rehearsal, beside a made-up upstream, and where nothing can be written."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROBE = ROOT / "runner" / "probe"
+SETTINGS = {"solo": ["solo"], "coop-comm": ["coop"], "coop-nocomm": ["coop", "--no-messaging"], "team": ["team"]}
+MODULES = ("coopdeck_probe_lines", "coopdeck_probe_agents")
+
+
+def rehearse(
+    folder: Path, setting: str, *, probe: str | None = None, fault: dict[str, Any] | None = None, beside: str = ""
+) -> str:
+    """One job below the folder; answers what it printed."""
+    config: dict[str, Any] = {"speed": 1e5, "seed": 0}
+    if fault:
+        (folder / "plan.json").write_text(json.dumps({"faults": [fault]}))
+        config["faults"] = str(folder / "plan.json")
+    environ = {**os.environ, "COOPDECK_REHEARSAL": json.dumps(config)}
+    if probe is not None:
+        environ |= {"PYTHONPATH": f"{PROBE}:{folder}", "COOPERBENCH_EXTERNAL_AGENTS": f"coopdeck_probe{beside}"}
+        environ |= {"COOPDECK_PROBE": probe}
+    words = ["run", "-n", "x", "--setting", *SETTINGS[setting], "-r", "dspy_task", "-t", "8563", "-f", "2,6"]
+    done = subprocess.run(
+        [sys.executable, "-m", "runner.rehearsal", *words, "--log-dir", str(folder / "logs"), "--no-auto-eval"],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert not done.stderr
+    return done.stdout
+
+
+def read(folder: Path, file: str) -> Any:
+    (path,) = folder.glob(f"logs/x/*/*/*/*/{file}")
+    return json.loads(path.read_text())
+
+
+def agents_of(folder: Path) -> dict[str, Any]:
+    result = read(folder, "result.json")
+    return dict(result["agents"]) if "agents" in result else {"solo": result["agent"]}
+
+
+def lines_of(path: Path, kind: str = "") -> list[dict[str, Any]]:
+    raw = path.read_bytes()
+    assert raw.endswith(b"\n")
+    lines = []
+    for line in raw.splitlines(keepends=True):
+        assert len(line) <= 8192
+        fields = json.loads(line)
+        assert (fields["v"], type(fields["at"])) == (1, float)
+        assert {"type", "agent"} <= set(fields)
+        lines.append(fields)
+    assert len(raw.decode().splitlines()) == len(lines)
+    return [line for line in lines if kind in ("", line["type"])]
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_rehearsal_is_seen_to_the_last_cent(tmp_path: Path, setting: str) -> None:
+    probe = tmp_path / "probe.jsonl"
+    rehearse(tmp_path, setting, probe=str(probe))
+    agents = agents_of(tmp_path)
+    for agent, result in agents.items():
+        steps = [line for line in lines_of(probe, "step") if line["agent"] == agent]
+        assert [step["step"] for step in steps] == list(range(1, result["steps"] + 1))
+        assert steps[-1]["cost_usd"] == pytest.approx(result["cost"], abs=1e-9)
+        calls = [line for line in lines_of(probe, "llm_end") if line["agent"] == agent]
+        assert math.fsum(call["cost_usd"] for call in calls) == pytest.approx(result["cost"], abs=1e-9)
+        assert all(call["input_tokens"] and call["output_tokens"] for call in calls)
+        (ended,) = (line for line in lines_of(probe, "agent_end") if line["agent"] == agent)
+        assert (ended["status"], ended["steps"]) == (result["status"], result["steps"])
+        assert ended["cost_usd"] == pytest.approx(result["cost"], abs=1e-9)
+    assert {line["agent"] for line in lines_of(probe, "container")} == set(agents)
+    assert len(lines_of(probe, "exec_end")) == len(lines_of(probe, "step"))
+    assert not lines_of(probe, "probe_errors")
+
+
+def test_a_rehearsals_messages_are_those_of_the_conversation(tmp_path: Path) -> None:
+    probe = tmp_path / "probe.jsonl"
+    rehearse(tmp_path, "coop-comm", probe=str(probe))
+    said = sorted((line["from"], line["to"], line["message"]) for line in read(tmp_path, "conversation.json"))
+    assert said
+    for kind in ("message_sent", "message_received"):
+        assert sorted((line["from"], line["to"], line["text"]) for line in lines_of(probe, kind)) == said
+
+
+@pytest.mark.parametrize("spent", [True, False])
+def test_what_a_failed_agent_really_spent(tmp_path: Path, spent: bool) -> None:
+    probe = tmp_path / "probe.jsonl"
+    rehearse(tmp_path, "solo", probe=str(probe), fault={"fault": "server", "after": 0.5, "spent": spent})
+    result, transcript = agents_of(tmp_path)["solo"], read(tmp_path, "solo_traj.json")
+    paid = sum(message.get("extra", {}).get("cost", 0) for message in transcript["messages"])
+    (ended,) = lines_of(probe, "agent_end")
+    assert (ended["status"], ended["steps"]) == ("Error", result["steps"])
+    assert ended["class"] == "InternalServerError"
+    assert ended["cost_usd"] == pytest.approx(paid, abs=1e-9)
+    assert paid > 0
+    assert lines_of(probe, "llm_end")[-1]["status"] == "InternalServerError"
+
+
+def test_a_price_nobody_knows_is_null(tmp_path: Path) -> None:
+    probe = tmp_path / "probe.jsonl"
+    rehearse(tmp_path, "solo", probe=str(probe), fault={"fault": "unpriced"})
+    priced = lines_of(probe, "llm_end") + lines_of(probe, "step") + lines_of(probe, "agent_end")
+    assert {line["cost_usd"] for line in priced} == {None}
+    assert all(line["input_tokens"] for line in lines_of(probe, "llm_end"))
+
+
+CLOSER = "import os\nos.closerange(3, 256)\n"
+
+
+@pytest.mark.parametrize("place", ["missing/probe.jsonl", "folder", "/dev/full", "fifo", "closed.jsonl"])
+def test_a_job_is_the_same_where_nothing_can_be_written(tmp_path: Path, place: str) -> None:
+    plain, probed = tmp_path / "plain", tmp_path / "probed"
+    for folder in (plain, probed):
+        folder.mkdir()
+    (probed / "folder").mkdir()
+    os.mkfifo(probed / "fifo")
+    (probed / "closer.py").write_text(CLOSER)
+    beside = ",closer" if place == "closed.jsonl" else ""
+    rehearse(plain, "coop-comm")
+    rehearse(probed, "coop-comm", probe=str(probed / place), beside=beside)
+    assert agents_of(plain) == agents_of(probed)
+    assert read(plain, "conversation.json") == read(probed, "conversation.json")
+    if beside:
+        assert len(lines_of(probed / place, "agent_end")) == 2
+
+
+def test_without_a_path_it_does_nothing(tmp_path: Path) -> None:
+    rehearse(tmp_path, "solo", probe="")
+    assert {path.name for path in tmp_path.iterdir()} == {"logs"}
+
+
+@pytest.fixture
+def probe(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """The probe's own modules, as they are found there."""
+    monkeypatch.syspath_prepend(str(PROBE))
+    yield {name.rpartition("_")[2]: importlib.import_module(name) for name in MODULES}
+    for name in MODULES:
+        sys.modules.pop(name, None)
+
+
+HOSTILE = (
+    "\x1b]52;c;aGk=\x07\x00\x9b31m\u202e\u2028\u2029\x85\r\n",
+    "\ud800 alone",
+    "😀" * 9000,
+    '"\\' * 9000,
+    "\x00" * 9000,
+    "x" * 30_000_000,
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_texts_stay_in_one_bounded_line(probe: dict[str, Any], tmp_path: Path, text: str) -> None:
+    lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
+    watch = probe["agents"].Watch(lines)
+    action = {"command": f"{text}\nsend_message agent2 <<'MSG'\n{text}\nMSG"}
+    usage = {"prompt_tokens": math.nan, "completion_tokens": "7", "prompt_tokens_details": {"cached_tokens": True}}
+    extra = {"actions": [action] * 50, "cost": math.inf, "response": {"model": text, "usage": usage}}
+    watch.git("Setting up git for agent1")
+    watch.environment(f"Started container {text} with ID {text}")
+    watch.retry(f"Retrying {text} in 9 seconds as it raised {text}")
+    watch.talk(({"role": "user", "content": f"[Message from agent2]: {text}"},))
+    watch.talk(({"role": "assistant", "content": [{"type": "text", "text": text}] * 9, "extra": extra},))
+    watch.talk(({"role": "tool", "content": text, "extra": {"raw_output": text, "returncode": 10**400}},))
+    watch.talk(({"role": "exit", "extra": {"exit_status": text, "exception_str": text}},))
+    assert lines.errors == 0
+    kinds = {line["type"] for line in lines_of(tmp_path / "probe.jsonl")}
+    assert {"llm_begin", "llm_end", "step", "exec_end", "agent_end", "message_received"} <= kinds
+
+
+@pytest.mark.parametrize("junk", [None, 1, "text", [], (None, 1, []), ({"role": []},), ({"extra": "x"},)])
+def test_junk_instead_of_messages_says_nothing(probe: dict[str, Any], tmp_path: Path, junk: object) -> None:
+    lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
+    watch = probe["agents"].Watch(lines)
+    for hear in (watch.talk, watch.environment, watch.git, watch.retry):
+        hear(junk)
+    assert lines.errors == 0
+    assert not (tmp_path / "probe.jsonl").exists()
+
+
+def test_a_descriptor_that_became_somebody_elses_is_left_alone(probe: dict[str, Any], tmp_path: Path) -> None:
+    lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
+    lines.write("one", None, {})
+    os.close(lines._descriptor)
+    with (tmp_path / "other").open("w") as other:
+        assert other.fileno() == lines._descriptor
+        lines.write("two", None, {})
+    assert (tmp_path / "other").read_text() == ""
+    assert [line["type"] for line in lines_of(tmp_path / "probe.jsonl")] == ["one", "two"]
+
+
+def test_half_a_line_spoils_no_other(probe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
+    with monkeypatch.context() as patching:
+        write = os.write
+        patching.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:10]))
+        lines.write("half", None, {})
+    lines.write("whole", None, {})
+    lines.close()
+    _, *rest = (tmp_path / "probe.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["type"] for line in rest] == ["whole", "probe_errors"]
+    assert json.loads(rest[-1])["count"] == 1
+
+
+def test_lines_of_many_threads_do_not_mix(probe: dict[str, Any], tmp_path: Path) -> None:
+    lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
+    text = {"text": "é" * 2000}
+    threads = [threading.Thread(target=lambda: [lines.write("x", None, text) for _ in range(200)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(lines_of(tmp_path / "probe.jsonl")) == 1600
+
+
+def run_script(folder: Path, script: str, *, probed: bool = True) -> subprocess.CompletedProcess[str]:
+    (folder / "script.py").write_text(script)
+    environ = {**os.environ, "PYTHONPATH": str(PROBE), "COOPDECK_PROBE": str(folder / "probe.jsonl") if probed else ""}
+    command = [sys.executable, str(folder / "script.py")]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
+
+
+TALKATIVE = """
+import logging
+import coopdeck_probe
+for name in ("agent", "agent.child", "litellm_model", "mini_swe_agent_v2.environment",
+             "cooperbench.agents.mini_swe_agent_v2.git_connector"):
+    for level in (10, 20, 30, 50):
+        logging.getLogger(name).log(level, "%s says %s", name, level)
+logging.disable(40)
+logging.getLogger("agent").warning("disabled")
+logging.disable(0)
+logging.basicConfig(level=20)
+logging.getLogger("agent").debug("quiet")
+logging.getLogger("agent").info("heard")
+logging.getLogger("agent").setLevel(10)
+logging.getLogger("agent").debug("asked for")
+print(logging.raiseExceptions)
+"""
+
+
+def test_no_logger_prints_more_or_less_than_without_it(tmp_path: Path) -> None:
+    with_it, without = run_script(tmp_path, TALKATIVE), run_script(tmp_path, TALKATIVE, probed=False)
+    assert (with_it.stdout, with_it.stderr) == (without.stdout, without.stderr)
+    assert "agent says 30" in with_it.stderr
+    assert "DEBUG:agent:asked for" in with_it.stderr
+
+
+UPSTREAM = """
+import asyncio, logging, sys, threading, types
+from types import SimpleNamespace as Any
+
+def module(name, **members):
+    sys.modules[name] = made = types.ModuleType(name)
+    made.__dict__.update(members)
+    return made
+
+def answer(cost):
+    usage = Any(prompt_tokens=9, completion_tokens=2, prompt_tokens_details=Any(cached_tokens=4))
+    return Any(usage=usage, _hidden_params={"response_cost": cost})
+
+class Overloaded(Exception):
+    pass
+
+def completion(model, fail=False, nested=False, cost=0.5):
+    if nested:
+        return litellm.completion(model=model)
+    if fail:
+        raise Overloaded("no: sk-very-secret")
+    return answer(cost)
+
+async def acompletion(model):
+    return completion(model)
+
+litellm = module("litellm", completion=completion, acompletion=acompletion)
+registry = {}
+def register(name):
+    return lambda cls: registry.setdefault(name, cls)
+class MessagingConnector:
+    agent_id = "agent1"
+    def send(self, recipient, content):
+        return recipient != "gone"
+    def send_and_wait(self, recipient, content, timeout=60):
+        return self.send(recipient, content), self.receive()
+    def receive(self):
+        return [{"from": "agent2", "to": "agent1", "content": "aye", "timestamp": ""}]
+
+module("cooperbench.agents.mini_swe_agent_v2.connectors.messaging", MessagingConnector=MessagingConnector)
+upstream = module("cooperbench.agents.registry", _REGISTRY=registry, register=register)
+talk = logging.getLogger("agent")
+
+def said(cost):
+    talk.debug(({"role": "assistant", "content": "hm", "extra": {"cost": cost, "actions": [{"command": "ls"}]}},))
+    talk.debug(({"role": "tool", "content": "", "extra": {"raw_output": "a", "returncode": 0}},))
+
+@register("talker")
+class Talker:
+    def run(self, **how):
+        talk.debug(({"role": "system", "content": ""}, {"role": "user", "content": "task"}))
+        litellm.completion(model="m")
+        said(0.25)
+        litellm.completion(model="m", nested=True)
+        talk.debug(({"role": "user", "content": "", "extra": {"interrupt_type": "FormatError"}},))
+        litellm.completion(model="m", cost=0.125)
+        talk.debug("Compaction #1")
+        litellm.completion(model="m")
+        said(0.25)
+        box = MessagingConnector()
+        assert box.send("gone", "anybody?") is False and box.send("agent2", "aye?") is True
+        assert box.send_and_wait("agent2", "well?") == (True, box.receive())
+        return Any(status="Submitted", cost=0.5, steps=3, error=None)
+
+import coopdeck_probe
+coopdeck_probe.install()
+
+@upstream.register("silent")
+class Silent:
+    def run(self, *, fail=False, **how):
+        asyncio.run(litellm.acompletion(model="m"))
+        helper = threading.Thread(target=litellm.completion, kwargs={"model": "m"})
+        helper.start()
+        helper.join()
+        try:
+            litellm.completion(model="m", fail=True)
+        except Overloaded:
+            if fail:
+                raise
+        return Any(status="Submitted", cost=0, steps=2, input_tokens=18, error=None)
+
+@upstream.register("hidden")
+class Hidden:
+    def run(self, **how):
+        raise KeyError("container")
+
+Talker().run(agent_id="agent1", image="i", model_name="m")
+Silent().run(agent_id="agent2", image="i", model_name="m")
+try:
+    Silent().run(agent_id="agent3", image="i", model_name="m", fail=True)
+except Overloaded as error:
+    print(error)
+try:
+    Hidden().run(agent_id="agent4")
+except KeyError as error:
+    print(error)
+"""
+
+
+def test_a_made_up_upstream_is_seen_and_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_API_KEY", "sk-very-secret")
+    assert run_script(tmp_path, UPSTREAM).stdout == "no: sk-very-secret\n'container'\n"
+    probe = tmp_path / "probe.jsonl"
+    calls: dict[str, list[tuple[Any, ...]]] = {agent: [] for agent in ("agent1", "agent2", "agent3")}
+    for line in lines_of(probe, "llm_end"):
+        calls[line["agent"]].append((line["cost_usd"], line["status"], line["counted"]))
+        assert (line["input_tokens"], line["cached_tokens"]) in ((9, 4), (None, None))
+    # An unusable answer and a summary are paid, but upstream does not add them up.
+    assert calls["agent1"] == [(0.25, "ok", True), (0.5, "ok", False), (0.125, "ok", False), (0.25, "ok", True)]
+    assert calls["agent2"] == calls["agent3"] == [(0.5, "ok", True), (0.5, "ok", True), (0.0, "Overloaded", False)]
+    ends = {line["agent"]: line for line in lines_of(probe, "agent_end")}
+    assert [(ends[agent]["status"], ends[agent]["cost_usd"], ends[agent]["steps"]) for agent in calls] == [
+        ("Submitted", 0.5, 3),
+        ("Submitted", 1.0, 2),
+        ("Error", 1.0, 0),
+    ]
+    assert ends["agent2"]["input_tokens"] == 18
+    assert (ends["agent3"]["class"], ends["agent3"]["error"]) == ("Overloaded", "no: ***")
+    assert [line["step"] for line in lines_of(probe, "step")] == [1, 2, 3]
+    assert len(lines_of(probe, "llm_begin")) == 10
+    assert not lines_of(probe, "probe_errors")
+    # Whatever this one spent, it spent where nobody saw it.
+    assert (ends["agent4"]["class"], ends["agent4"]["cost_usd"]) == ("KeyError", None)
+    sent = [(line["type"], line["to"], line["text"], line["wait"]) for line in lines_of(probe) if "wait" in line]
+    assert sent == [
+        ("message_lost", "gone", "anybody?", False),
+        ("message_sent", "agent2", "aye?", False),
+        ("message_sent", "agent2", "well?", True),
+    ]
+    got = [(line["agent"], line["from"], line["text"]) for line in lines_of(probe, "message_received")]
+    assert got == [("agent1", "agent2", "aye")] * 2
+
+
+FORKED = """
+import logging, os, sys
+import coopdeck_probe
+child = os.fork()
+if not child:
+    os.environ["COOPDECK_PROBE"] = sys.argv[0] + ".jsonl"
+    coopdeck_probe.install()
+    coopdeck_probe.install()
+    logging.getLogger("agent").debug(({"role": "user", "content": "task"},))
+    os._exit(0)
+os.waitpid(child, 0)
+logging.getLogger("agent").debug(({"role": "user", "content": "task"},))
+"""
+
+
+def test_a_forked_child_begins_when_it_is_told_to(tmp_path: Path) -> None:
+    run_script(tmp_path, FORKED, probed=False)
+    assert [line["type"] for line in lines_of(tmp_path / "script.py.jsonl")] == ["probe_begin", "llm_begin"]
