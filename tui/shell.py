@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.screen import Screen
 
@@ -24,9 +25,8 @@ class Shell(App[str], inherit_bindings=False):
     """Neither ctrl+q nor ctrl+c ends anything: leaving and stopping have keys of their own."""
 
     TITLE = "coopdeck"
-    COMMANDS: ClassVar[set[Any]] = {KeyCommands}
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("any")]
-    ENABLE_COMMAND_PALETTE = True
+    ENABLE_COMMAND_PALETTE = False  # its key would be beside the registry: action_palette opens it
 
     def __init__(self, *, ascii_only: bool, theme: str, keymap: Keymap, folder: Path | None = None) -> None:
         super().__init__()
@@ -67,7 +67,8 @@ class Shell(App[str], inherit_bindings=False):
         self.push_screen(Help(self.keymap, self.glyphs))
 
     def action_palette(self) -> None:
-        self.action_command_palette()
+        if not isinstance(self.screen, CommandPalette):
+            self.push_screen(CommandPalette(providers=[KeyCommands], placeholder="an action by its name"))
 
     def action_theme(self) -> None:
         names = list(THEMES)

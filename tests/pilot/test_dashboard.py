@@ -406,7 +406,16 @@ async def test_nothing_is_drawn_but_ascii_when_asked(source: FakeSource) -> None
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         screens = [drawn(app)]
-        for keys in (["question_mark"], ["escape", "x"], ["n", "Q"], ["b", "j", "j", "j", "j", "5"], ["enter"]):
+        for keys in (
+            ["question_mark"],
+            ["escape", "x"],
+            ["n", "Q"],
+            ["b", "j", "j", "j", "j", "5"],
+            ["enter"],
+            ["slash", "a"],
+            ["escape", "ctrl+p"],
+            ["p"],
+        ):
             await pilot.press(*keys)
             await pilot.pause()
             screens.append(drawn(app))

@@ -24,6 +24,11 @@ LOG = (
 )
 
 
+@pytest.fixture(autouse=True)
+def in_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+
 def app_for(tmp_path: Path, maker: Maker, *, theme: str = DARK, ascii_only: bool = False) -> CoopdeckApp:
     for row in maker.board.jobs.values():
         for attempt in row.attempts[-1:] if row.state in {"running", "failed"} else ():

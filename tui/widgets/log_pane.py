@@ -1,7 +1,8 @@
 """A window on a log file: follows its end, folds or cuts long lines, searches; draws only the lines in view."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from time import perf_counter
 from typing import ClassVar
 
 from rich.segment import Segment
@@ -16,9 +17,11 @@ from textual.widget import Widget
 from styles.themes import PLAIN, tone_styles
 from tui.keys import bindings
 from tui.log_file import LogFile, LogLine
+from tui.log_search import NOWHERE, LogSearch, marked
 from tui.sanitise import Run, styled
 
 POLL_S = 0.1
+BUDGET_S = 0.01
 ACROSS = 16
 
 
@@ -41,16 +44,13 @@ class LogPane(Widget, can_focus=True):
         super().__init__(id=id)
         self.follow = True
         self.wrap = True
-        self.needle = ""
         self.empty = "no output yet"
         self.status = ""
         self._ascii = ascii_only
         self._busy = busy
         self._file: LogFile | None = None
         self._top, self._sub, self._left = 0, 0, 0
-        self._hit: int | None = None
-        self._search: Iterator[int | None] | None = None
-        self._back = self._round = False
+        self._search = LogSearch()
         self._rows: list[Strip] = []
 
     # -- the file -----------------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ class LogPane(Widget, can_focus=True):
             self._file = LogFile(path) if path else None
             self.follow = True
             self._top = self._sub = self._left = 0
-            self._hit = self._search = None
+            self._search = LogSearch(self.needle)
         self.poll(force=True)
 
     def close(self) -> None:
@@ -85,9 +85,20 @@ class LogPane(Widget, can_focus=True):
         """Look whether the file grew."""
         if not force and (not self.is_on_screen or not self.screen.is_current or self._busy()):
             return
-        grew = self._file.advance() if self._file is not None else False
+        grew = self._advance()
         if grew or force:
             self.redraw()
+
+    def _advance(self) -> bool:
+        """Index what there is for a few milliseconds: a log of a gigabyte takes a while, and blocks nobody."""
+        file = self._file
+        if file is None:
+            return False
+        until = perf_counter() + BUDGET_S
+        grew = file.advance()
+        while not file.complete and perf_counter() < until and file.advance():
+            pass
+        return grew
 
     # -- drawing ------------------------------------------------------------------------------------------------
 
@@ -157,7 +168,7 @@ class LogPane(Widget, can_focus=True):
         runs = styled(line.text, ascii_only=self._ascii)
         if self.app.theme == PLAIN:
             runs = [Run(run.text, Style()) for run in runs]
-        segments = _marked(runs, self.needle, base, styles["match"])
+        segments = marked(runs, self.needle, base, styles["match"])
         if line.cut:
             segments.append(Segment(" [cut]" if self._ascii else " […]", base + styles["warn"]))
         strip, width = Strip(segments), max(1, self.size.width)
@@ -268,76 +279,36 @@ class LogPane(Widget, can_focus=True):
 
     # -- searching ----------------------------------------------------------------------------------------------
 
+    @property
+    def needle(self) -> str:
+        return self._search.needle
+
     def search(self, needle: str) -> None:
         """Look for a text from the first line in view on; an empty one takes the marks away."""
-        self.needle = needle
-        self._hit = self._search = None
+        self._search = LogSearch(needle)
         if needle:
-            self._seek(back=False)
+            self.search_again()
         self.redraw()
 
     def search_again(self, *, back: bool = False) -> None:
         if not self.needle:
             self.post_message(self.Said("nothing to search for yet"))
-        elif self._search is None:
-            self._seek(back=back)
+        elif self._file is not None and not self._search.under_way:
+            self._search.begin(self._file, self._top, back=back)
+            self.call_later(self._seek)
 
-    def _seek(self, *, back: bool) -> None:
-        if self._file is None:
-            return
-        start = self._hit if self._hit is not None else self._top
-        if self._hit is not None and not back:
-            start += 1
-        self._back, self._round = back, False
-        self._search = self._file.search(self.needle, start, back=back)
-        self.call_later(self._seek_on)
-
-    def _seek_on(self) -> None:
+    def _seek(self) -> None:
         """One chunk of the search; keys and repaints come in between."""
-        file, search = self._file, self._search
-        if file is None or search is None:
+        file = self._file
+        if file is None or not self._search.under_way:
             return
-        found = next(search, -1)
+        found = self._search.step(file)
         if found is None:
-            self.call_later(self._seek_on)
-        elif found >= 0:
-            self._search = None
-            self._hit = found
+            self.call_later(self._seek)
+        elif found == NOWHERE:
+            self.post_message(self.Said(f"'{self.needle}' is not in this log"))
+        else:
             self.follow = False
             self._top, self._sub = min((max(0, found - self.size.height // 3), 0), self._end())
             self.post_message(self.Said(f"'{self.needle}' in line {found + 1}"))
             self.redraw()
-        elif not self._round:
-            self._round = True
-            self._search = file.search(self.needle, file.lines if self._back else 0, back=self._back)
-            self.call_later(self._seek_on)
-        else:
-            self._search = None
-            self.post_message(self.Said(f"'{self.needle}' is not in this log"))
-
-
-def _marked(runs: list[Run], needle: str, base: Style, match: Style) -> list[Segment]:
-    """Segments of the runs, with every place of the needle marked."""
-    if not needle:
-        return [Segment(run.text, base + run.style) for run in runs]
-    text = "".join(run.text for run in runs).lower()
-    wanted = needle.lower()
-    segments: list[Segment] = []
-    at = 0
-    hit = text.find(wanted)
-    for run in runs:
-        end = at + len(run.text)
-        start = at
-        while start < end:
-            while hit >= 0 and hit + len(wanted) <= start:
-                hit = text.find(wanted, hit + len(wanted))
-            if hit < 0 or hit >= end:
-                stop, style = end, base + run.style
-            elif hit > start:
-                stop, style = hit, base + run.style
-            else:
-                stop, style = min(end, hit + len(wanted)), base + run.style + match
-            segments.append(Segment(run.text[start - at : stop - at], style))
-            start = stop
-        at = end
-    return segments
