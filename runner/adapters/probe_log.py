@@ -17,6 +17,8 @@ AT_ONCE = 1024 * 1024
 LINE_LIMIT = 64 * 1024
 AGENTS_LIMIT = 64
 NAME_LIMIT = 64
+NOBODY = "?"
+"""Stands for whoever made a call that the probe could not give to an agent: it is paid all the same."""
 
 _DOING: dict[str, Doing] = {
     "container": "starting",
@@ -75,6 +77,8 @@ class ProbeLog:
 
     def _take(self, told: dict[str, Any]) -> None:
         name, kind = told.get("agent"), told.get("type")
+        if name is None and kind == "llm_end":
+            name = NOBODY
         if not isinstance(name, str) or not isinstance(kind, str) or not 0 < len(name) <= NAME_LIMIT:
             return
         agent = self._agents.get(name)

@@ -5,7 +5,8 @@ from functools import cache
 from importlib.resources import files
 from statistics import fmean, stdev
 
-from runner.model.forecast import Expectation, Prior
+from runner.model.forecast import Prior
+from runner.model.plan import Expectation
 
 
 @cache

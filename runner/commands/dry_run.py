@@ -10,7 +10,6 @@ import anyio
 
 from runner.adapters.cooperbench import CooperbenchFiles, command
 from runner.adapters.places import Places
-from runner.adapters.recorded import recorded_prior
 from runner.commands.planning import plan_sweep
 from runner.model.forecast import Forecast, forecast_jobs
 from runner.model.plan import JobSpec, Plan
@@ -22,7 +21,7 @@ def execute(options: argparse.Namespace) -> int:
     plan, jobs = plan_sweep(options, root)
     there = frozenset() if options.force else anyio.run(_delivered, root, plan, jobs)
     to_run = [job for job in jobs if job.id not in there]
-    forecast = forecast_jobs(to_run, recorded_prior(), slots=plan.slots, speed=plan.speed)
+    forecast = forecast_jobs(to_run, plan.prior, slots=plan.slots, speed=plan.speed)
     sweep_dir = Places(root).sweep_dir(plan.sweep)
     argvs = [
         (job, command(plan, job, sweep_dir / "attempts" / job.id / "1" / "logs")) for job in jobs if job.id not in there

@@ -10,6 +10,7 @@ from runner.adapters.dataset import read_dataset
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.adapters.program import default_cooperbench, find_cooperbench
+from runner.adapters.recorded import recorded_prior
 from runner.commands.upstream_flags import check_extra, check_url
 from runner.model.board import Board
 from runner.model.ids import PairId
@@ -187,6 +188,7 @@ class _Asked:
             timeout_s=options.timeout or plan.timeout_s,
             budget_usd=options.budget or plan.budget_usd,
             redis=options.redis or plan.redis,
+            prior=recorded_prior(),
             agent_config=config,
         )
 

@@ -5,7 +5,6 @@ import json
 import time
 from pathlib import Path
 
-from runner.adapters.recorded import recorded_prior
 from runner.commands.lines import plain, spent
 from runner.commands.sweeps import the_sweep
 from runner.model.forecast import forecast_board
@@ -19,7 +18,7 @@ def execute(options: argparse.Namespace) -> int:
     board, now = sweep.board(), time.time()
     state = sweep.state(board)
     summary = summarise(board, now)
-    forecast = forecast_board(board, recorded_prior())
+    forecast = forecast_board(board)
     running = [row for job in board.order if (row := board.jobs[job]).running is not None]
     holds = [hold.reason for hold in board.holds]
     if options.json:

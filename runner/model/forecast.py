@@ -6,22 +6,13 @@ from dataclasses import dataclass
 from functools import reduce
 
 from runner.model.board import Board
-from runner.model.plan import JobSpec
+from runner.model.plan import Expectation, JobSpec
 from runner.model.tally import Tally
 
 PRIOR_WEIGHT = 8.0
 """How many measured jobs weigh as much as all recorded ones."""
 P90 = 1.2816
 """Standard deviations above the mean that 90 of 100 sweeps stay below."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """One job, in recorded seconds and USD."""
-
-    duration_s: float
-    cost_usd: float
-    cost_sd: float = 0.0
 
 
 Prior = Mapping[str, Expectation]
@@ -80,8 +71,9 @@ def forecast_jobs(jobs: Iterable[JobSpec], prior: Prior, *, slots: int, speed: f
     return _forecast(tallies, left, prior, slots=slots, speed=speed)
 
 
-def forecast_board(board: Board, prior: Prior) -> Forecast:
-    """Of a sweep under way; as cheap with 10,000 jobs as with 10."""
+def forecast_board(board: Board) -> Forecast:
+    """Of a sweep under way, from its plan's prior; as cheap with 10,000 jobs as with 10."""
+    prior = board.plan.prior if board.plan else {}
     order = [setting for setting in (board.plan.settings if board.plan else ()) if setting in board.tallies]
     order += [setting for setting in board.tallies if setting not in order]
     tallies = {setting: board.tallies[setting] for setting in order}

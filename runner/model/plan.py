@@ -1,6 +1,7 @@
 """What a sweep was asked to do: its plan and its jobs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from runner.model.ids import JobId, PairId
 
@@ -14,6 +15,15 @@ class Rehearsal:
     seed: int = 0
     faults: str | None = None
     """Absolute path of a fault plan."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One job of a setting, in recorded seconds and USD."""
+
+    duration_s: float
+    cost_usd: float
+    cost_sd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,8 @@ class Plan:
     rehearsal: Rehearsal | None = None
     force: bool = False
     """A result that is there already does not count."""
+    prior: Mapping[str, Expectation] = field(default_factory=dict)
+    """By setting, the means of runs recorded earlier: what to expect before anything is measured."""
 
     @property
     def speed(self) -> float:

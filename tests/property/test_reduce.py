@@ -6,12 +6,14 @@ from hypothesis import given
 
 from runner.model.board import Board
 from runner.model.events import Envelope
-from runner.model.forecast import Expectation, forecast_board
+from runner.model.forecast import forecast_board
+from runner.model.plan import Expectation
 from runner.model.reduce import reduce
 from runner.model.summary import summarise, table
 from runner.model.tally import Tally, tally_of
 from runner.wire.frames import BoardPart, board_of, board_parts, decode, encode
 from tests.property.strategies import histories
+from tests.unit.fakes import the_plan
 
 
 def _folded(history: list[Envelope]) -> Board:
@@ -67,6 +69,7 @@ def test_every_board_can_be_summed_up_and_foreseen(history: list[Envelope]) -> N
     assert math.isclose(total.cost_usd, tally.cost_usd, abs_tol=1e-5)
     assert math.isclose(total.wasted_usd, tally.wasted_usd, abs_tol=1e-5)
     assert table(summary)
-    forecast = forecast_board(board, {"solo": Expectation(100.0, 0.5, 0.1)})
+    plan = the_plan(prior={"solo": Expectation(100.0, 0.5, 0.1)})
+    forecast = forecast_board(replace(board, plan=plan))
     assert forecast.cost_usd is not None
     assert forecast.cost_usd >= tally.cost_usd - 1e-6

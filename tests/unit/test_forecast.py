@@ -7,12 +7,14 @@ from runner.adapters.dataset import read_dataset
 from runner.adapters.recorded import recorded_prior
 from runner.model.board import Board
 from runner.model.events import AttemptEnded, AttemptStarted, AttemptStarting, Envelope, Event, JobSettled, JobsPlanned
-from runner.model.forecast import PRIOR_WEIGHT, Expectation, expected, forecast_board, forecast_jobs
+from runner.model.forecast import PRIOR_WEIGHT, expected, forecast_board, forecast_jobs
 from runner.model.outcome import Outcome
+from runner.model.plan import Expectation
 from runner.model.queue import make_jobs
 from runner.model.reduce import reduce
 from runner.model.selection import select_pairs
 from runner.model.tally import Tally
+from tests.unit.fakes import the_plan
 
 PRIOR = {"solo": Expectation(100.0, 0.5, 0.25)}
 
@@ -75,7 +77,7 @@ def test_fewer_jobs_than_slots_take_no_less_than_one_job() -> None:
 
 def test_a_board_counts_what_is_spent_and_what_is_left() -> None:
     jobs = make_jobs("s", ("solo",), select_pairs(read_dataset(), smoke=4), ("m",))
-    board = replace(Board(), slots=1)
+    board = replace(Board(), slots=1, plan=the_plan(prior=PRIOR, rehearsal=None))
     first, second = jobs[0].id, jobs[1].id
     result = Outcome(None, "Submitted", "", 2.0, duration_s=300.0, patch_lines=1)
     happened: tuple[Event, ...] = (
@@ -88,7 +90,7 @@ def test_a_board_counts_what_is_spent_and_what_is_left() -> None:
     )
     for seq, event in enumerate(happened, 1):
         board = reduce(board, Envelope(seq, float(seq), event))
-    forecast = forecast_board(board, PRIOR)
+    forecast = forecast_board(board)
     each = (PRIOR_WEIGHT * 0.5 + 2.0) / (PRIOR_WEIGHT + 1)
     assert forecast.by_setting["solo"].left == 2.5
     assert forecast.cost_usd == pytest.approx(2.0 + 2.5 * each)

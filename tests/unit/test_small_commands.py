@@ -58,7 +58,8 @@ def test_they_tell_of_a_sweep_that_nobody_runs(folder: Path, capsys: pytest.Capt
         "s: stopped (a rehearsal at x60), 0 of 2 jobs have results, 1 failed, 1 to go, $0.25 rehearsed"
     )
     status = json.loads(_out(capsys, "status", "s", "--json"))
-    assert (status["type"], status["state"], status["runner_pid"], status["wasted_usd"]) == ("status", "stopped", None, 0.25)
+    assert (status["type"], status["state"], status["runner_pid"]) == ("status", "stopped", None)
+    assert status["wasted_usd"] == 0.25
     assert "total" in _out(capsys, "report")
     assert json.loads(_out(capsys, "report", "--json"))["by_setting"]["solo"]["labels"] == {"auth": 1}
     assert _out(capsys, "ls").startswith("s  stopped")
