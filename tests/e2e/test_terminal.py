@@ -1,0 +1,139 @@
+"""The dashboard in a real terminal (tmux): what a person at 80x24 sees and presses."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import lacking
+
+COOPDECK = f"{sys.executable} -P -m runner.cli"
+
+
+class Terminal:
+    """One tmux server of our own with one window."""
+
+    def __init__(self, name: str, folder: Path, columns: int = 80, rows: int = 24) -> None:
+        self._server = ["tmux", "-L", name, "-f", "/dev/null"]
+        self.folder = folder
+        self._tmux(
+            "new-session", "-d", "-s", "s", "-x", str(columns), "-y", str(rows), "-c", str(folder), "bash --norc"
+        )
+
+    def type(self, line: str) -> None:
+        self._tmux("send-keys", "-t", "s", "-l", line)
+        self.press("Enter")
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self._tmux("send-keys", "-t", "s", key)
+
+    def screen(self) -> str:
+        return self._tmux("capture-pane", "-p", "-t", "s")
+
+    def shows(self, *words: str, seconds: float = 40) -> str:
+        """Wait until all words are on the screen; the screen."""
+        return self.until(lambda screen: all(word in screen for word in words), f"{words}", seconds)
+
+    def until(self, true: Callable[[str], bool], what: str, seconds: float = 40) -> str:
+        deadline = time.monotonic() + seconds
+        while not true(screen := self.screen()):
+            assert time.monotonic() < deadline, f"never seen: {what}\n{screen}"
+            time.sleep(0.1)
+        return screen
+
+    def kill(self) -> None:
+        subprocess.run([*self._server, "kill-server"], capture_output=True, check=False)
+
+    def _tmux(self, *arguments: str) -> str:
+        ran = subprocess.run([*self._server, *arguments], capture_output=True, text=True, check=True, timeout=20)
+        return ran.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Path]:
+    if not shutil.which("tmux"):
+        lacking("no tmux on PATH")
+    yield tmp_path
+    for name in ("t", "demo"):
+        _coopdeck(tmp_path, "stop", name, "--now")
+    _coopdeck(tmp_path, "stop", "--now")
+
+
+@pytest.fixture
+def terminal(project: Path) -> Iterator[Terminal]:
+    made = Terminal(f"coopdeck-{project.name[:40]}", project)
+    yield made
+    made.kill()
+
+
+def _coopdeck(folder: Path, *arguments: str) -> str:
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "runner.cli", *arguments],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    return ran.stdout
+
+
+def test_the_demo_opens_moves_pauses_detaches_and_is_found_again(terminal: Terminal) -> None:
+    terminal.type(f"{COOPDECK} demo --speed 30")
+    screen = terminal.shows("REHEARSAL x30", "solo", "coop-comm", "coop-nocomm", "running", "d detach")
+    assert all(len(line) <= 80 for line in screen.splitlines())
+    terminal.press("p")
+    terminal.until(lambda screen: "pause" in screen.lower().replace("p pause", ""), "the pause, said")
+    terminal.press("p")
+    terminal.press("+")
+    terminal.shows("slots 5/5")
+    terminal.press("j", "j", "Enter")
+    terminal.shows("esc back")
+    terminal.press("Escape")
+    # Not sooner: escape and a letter at once are one key to a terminal.
+    terminal.shows("enter open")
+    terminal.press("d")
+    terminal.shows("goes on in the background")
+    terminal.type("clear")
+    terminal.type(f"{COOPDECK} attach")
+    terminal.shows("REHEARSAL x30", "slots 5/5")
+    terminal.press("Q")
+    terminal.shows("Stop the runner?")
+    terminal.press("n")
+    terminal.until(lambda screen: "over" in screen or "stopped" in screen, "the end of the runner")
+    terminal.press("d")
+    terminal.shows("total", "$")
+
+
+def test_a_job_is_cancelled_and_retried_with_keys(terminal: Terminal) -> None:
+    terminal.type(f"{COOPDECK} run t --rehearse --speed 1 --subset lite --smoke 3 --settings solo -c 1")
+    terminal.shows("outlines/1655 f6 f7", "running")
+    terminal.press("x")
+    terminal.shows("y")
+    terminal.press("y")
+    terminal.shows("cancelled")
+    report = json.loads(_coopdeck(terminal.folder, "report", "t", "--json"))
+    assert report["cancelled"] == 1
+    terminal.press("d")
+    terminal.shows("goes on in the background")
+
+
+def test_the_runner_outlives_the_terminal_and_two_dashboards_see_the_same(terminal: Terminal, project: Path) -> None:
+    terminal.type(f"{COOPDECK} run t --rehearse --speed 2 --subset lite --smoke 5 -c 2")
+    terminal.shows("REHEARSAL x2", "running")
+    terminal.kill()
+    first = Terminal(f"coopdeck-a-{project.name[:30]}", project)
+    second = Terminal(f"coopdeck-b-{project.name[:30]}", project, columns=160, rows=45)
+    try:
+        for one in (first, second):
+            one.type(f"{COOPDECK} attach t")
+        first.shows("REHEARSAL x2", "attached x2", "2 running")
+        second.shows("REHEARSAL x2", "attached x2", "2 running")
+        second.press("p")
+        first.until(lambda screen: "pause" in screen.lower().replace("p pause", ""), "the other's pause")
+    finally:
+        first.kill()
+        second.kill()
+    assert json.loads(_coopdeck(project, "status", "t", "--json"))["runner_pid"]
