@@ -12,7 +12,7 @@ from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.screen import Screen
 
-from styles.themes import THEMES
+from styles.themes import PLAIN, THEMES
 from tui.commands import KeyCommands
 from tui.driver import MeteredDriver, backlog
 from tui.glyphs import ASCII, UNICODE
@@ -29,7 +29,8 @@ class Shell(App[str], inherit_bindings=False):
     ENABLE_COMMAND_PALETTE = False  # its key would be beside the registry: action_palette opens it
 
     def __init__(self, *, ascii_only: bool, theme: str, keymap: Keymap, folder: Path | None = None) -> None:
-        super().__init__()
+        # Told at once, or Textual answers NO_COLOR with greys that it mixes from colours the terminal keeps to itself.
+        super().__init__(ansi_color=True if theme == PLAIN else None)
         self.keymap = keymap
         self.glyphs = ASCII if ascii_only else UNICODE
         self._folder = folder

@@ -110,5 +110,26 @@ async def test_a_changed_row_costs_a_few_hundred_bytes(tmp_path: Path) -> None:
     await run(app, (120, 40), script)
 
 
+@pytest.mark.parametrize("ascii_only", [True, False])
+async def test_without_colour_every_cell_has_the_terminals_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascii_only: bool
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = CoopdeckApp(FakeSource(middle(), tmp_path), now=lambda: NOW, ascii_only=ascii_only)
+
+    async def script(pilot: Pilot[object]) -> None:
+        for keys in (["j"], ["question_mark"], ["escape", "x"], ["n", "ctrl+p"], ["p"], ["escape", "slash", "a"]):
+            await pilot.press(*keys)
+            await pilot.pause(0.1)
+            cells = [cell for line in Terminal.screen.buffer.values() for cell in line.values()]
+            assert {(cell.fg, cell.bg) for cell in cells} == {("default", "default")}
+        await pilot.press("enter")
+        await pilot.pause(0.1)
+        rows = [Terminal.screen.buffer[y] for y in range(7, 16)]
+        assert sum(all(cell.reverse for cell in row.values()) for row in rows) == 1
+
+    await run(app, (80, 24), script)
+
+
 async def test_a_driver_that_does_not_count_is_never_behind() -> None:
     assert backlog(None) == 0
