@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from runner.client import Link
 from runner.model.board import Board
+from runner.model.forecast import forecast_board
 from runner.model.tally import Tally
 from styles.themes import Tone
 from tui.format import about, bar, clock, cost, money, rate
@@ -20,20 +21,13 @@ _SHORT = {"running": "run", "retrying": "retry", "no-patch": "empty"}
 
 
 @dataclass(frozen=True, slots=True)
-class Mean:
-    """What one job takes, as far as is known."""
-
-    seconds: float | None
-    usd: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Outlook:
     """How long and how dear the rest will be; None while nothing is known."""
 
     settings: Mapping[str, float | None]
     seconds: float | None
     usd: float | None
+    p90_usd: float | None
 
 
 def speed_of(board: Board) -> float:
@@ -51,36 +45,10 @@ def settings_of(board: Board) -> tuple[str, ...]:
 
 
 def outlook(board: Board) -> Outlook:
-    """The forecast from measured means; a setting without one borrows the mean of all."""
-    total = board.total
-    overall = _mean(total, Mean(None, None))
-    settings = settings_of(board)
-    tallies = {name: board.tallies.get(name, Tally()) for name in settings}
-    means = {name: _mean(tally, overall) for name, tally in tallies.items()}
-    left = {name: tally.jobs - tally.settled for name, tally in tallies.items()}
-    if any(left[name] and means[name].seconds is None for name in settings):
-        return Outlook(dict.fromkeys(settings), None, None)
-    slots = max(board.slots, 1)
-    work = {name: left[name] * (means[name].seconds or 0.0) for name in settings}
-    seconds = sum(work.values()) / slots
-    active = {name: tally.count("starting", "running") for name, tally in tallies.items()}
-    busy = sum(active.values())
-    etas: dict[str, float | None] = {}
-    for name in settings:
-        # A setting has the share of the slots that it holds now; one that holds none is done when all is.
-        share = slots * active[name] / busy if busy else 0.0
-        etas[name] = min(work[name] / share, seconds) if share else (seconds if left[name] else 0.0)
-    spent = sum(
-        max(tally.cost_usd, tally.measured_usd + tally.wasted_usd + left[name] * (means[name].usd or 0.0))
-        for name, tally in tallies.items()
-    )
-    return Outlook(etas, seconds, spent)
-
-
-def _mean(tally: Tally, otherwise: Mean) -> Mean:
-    if not tally.measured:
-        return otherwise
-    return Mean(tally.measured_s / tally.measured, tally.measured_usd / tally.measured)
+    """The forecast, in recorded seconds."""
+    ahead, speed = forecast_board(board), speed_of(board)
+    etas = {name: None if one.eta_s is None else one.eta_s * speed for name, one in ahead.by_setting.items()}
+    return Outlook(etas, None if ahead.wall_s is None else ahead.wall_s * speed, ahead.cost_usd, ahead.cost_p90_usd)
 
 
 def head_line(board: Board, now: float, link: Link, attached: int, width: int, glyphs: Glyphs) -> Line:
@@ -207,8 +175,8 @@ def totals_line(board: Board, now: float, width: int) -> Line:
     forecast: Line = ()
     if board.finished_at is None and total.settled < total.jobs:
         over = budget is not None and ahead.usd is not None and ahead.usd > budget
-        text = "-" if ahead.usd is None else _round(round(ahead.usd) if ahead.usd >= 100 else ahead.usd)
-        forecast = (Span("forecast ", "muted"), Span(text, "warn" if over else "text"))
+        forecast = (Span("forecast ", "muted"), Span(_about_usd(ahead.usd), "warn" if over else "text"))
+    bound: Line = (Span(f"p90 {_about_usd(ahead.p90_usd)}", "muted"),) if forecast and ahead.p90_usd else ()
     wasted: Line = ()
     tries = max(0, total.attempts - active - total.count("done"))
     if tries:
@@ -221,7 +189,8 @@ def totals_line(board: Board, now: float, width: int) -> Line:
     slots: Line = (Span("slots ", "muted"), Span(f"{active}/{board.slots}", "text"))
     right: Line = (*_word(board), Span(" "))
     choices = (
-        (slots, money_part, pace, forecast, wasted, retries, eta, found),
+        (slots, money_part, pace, forecast, bound, wasted, retries, eta, found),
+        (slots, money_part, pace, forecast, wasted, retries, eta),
         (slots, money_part, pace, forecast, wasted, retries),
         (slots, money_part, pace, forecast, wasted),
         (slots, money_part, forecast, wasted),
@@ -233,6 +202,12 @@ def totals_line(board: Board, now: float, width: int) -> Line:
         if width_of(left) + width_of(right) + 1 <= width:
             break
     return spread(left, right, width)
+
+
+def _about_usd(usd: float | None) -> str:
+    if usd is None:
+        return "-"
+    return _round(round(usd) if usd >= 100 else usd)
 
 
 def _round(usd: float) -> str:

@@ -7,7 +7,7 @@ from functools import reduce
 
 from runner.model.board import Board
 from runner.model.plan import Expectation, JobSpec
-from runner.model.tally import Tally
+from runner.model.tally import Tally, total
 
 PRIOR_WEIGHT = 8.0
 """How many measured jobs weigh as much as all recorded ones."""
@@ -90,8 +90,10 @@ def _forecast(
     rows: dict[str, SettingForecast] = {}
     variance, before_s = 0.0, 0.0
     whole = True
+    # A setting of which nothing is known yet is expected to be as the others have been.
+    overall = expected("", {}, total(tallies.values()))
     for setting, tally in tallies.items():
-        one = expected(setting, prior, tally)
+        one = expected(setting, prior, tally) or overall
         jobs = left[setting]
         if one is None and jobs:
             rows[setting] = SettingForecast(tally.jobs, jobs, None, None, None)
