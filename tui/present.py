@@ -176,7 +176,8 @@ def totals_line(board: Board, now: float, width: int) -> Line:
     if board.finished_at is None and total.settled < total.jobs:
         over = budget is not None and ahead.usd is not None and ahead.usd > budget
         forecast = (Span("forecast ", "muted"), Span(_about_usd(ahead.usd), "warn" if over else "text"))
-    bound: Line = (Span(f"p90 {_about_usd(ahead.p90_usd)}", "muted"),) if forecast and ahead.p90_usd else ()
+    likely, high = _about_usd(ahead.usd), _about_usd(ahead.p90_usd)
+    bound: Line = (Span(f"p90 {high}", "muted"),) if forecast and high != likely else ()
     wasted: Line = ()
     tries = max(0, total.attempts - active - total.count("done"))
     if tries:
