@@ -90,7 +90,7 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
     if any(text.endswith("+?") for text in costs):
         costs = [text if text.endswith("?") else f"{text}  " for text in costs]
     money_width = max((len(text) for text in costs), default=6)
-    fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2 + 8
+    fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2 + 9
     # By the terminal's width alone: a bar that gave way to longer counts would jump.
     bar_width = max(10, min(60, (width - fixed) * 3 // 10))
     room = width - fixed - bar_width
@@ -120,8 +120,8 @@ def _bar(tally: Tally, width: int, glyphs: Glyphs) -> Line:
 
 def _eta(tally: Tally, seconds: float | None) -> str:
     if tally.jobs and tally.settled == tally.jobs:
-        return "    done"
-    return f"{'eta -':>8}" if seconds is None else f"{'eta ' + about(seconds):>8}"
+        return "     done"
+    return f"{'eta -':>9}" if seconds is None else f"{'eta ' + about(seconds):>9}"
 
 
 def _counts(tally: Tally, room: int = 10_000) -> Line:
@@ -166,7 +166,7 @@ def totals_line(board: Board, now: float, width: int) -> Line:
     """Slots, money and pace; what matters least goes first where the line is short."""
     total, plan = board.total, board.plan
     ahead = outlook(board)
-    active = total.count("starting", "running")
+    active = total.count("starting", "running", "delivering")
     budget = plan.budget_usd if plan else None
     spent = cost(total.cost_usd, total.unknown_costs)
     hours = elapsed(board, now) / 3600

@@ -78,7 +78,7 @@ def forecast_board(board: Board) -> Forecast:
     order += [setting for setting in board.tallies if setting not in order]
     tallies = {setting: board.tallies[setting] for setting in order}
     left = {
-        setting: tally.count("queued", "retrying") + tally.count("starting", "running") / 2
+        setting: tally.count("queued", "retrying") + tally.count("starting", "running", "delivering") / 2
         for setting, tally in tallies.items()
     }
     return _forecast(tallies, left, prior, slots=board.slots, speed=board.plan.speed if board.plan else 1.0)
