@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.made
 PYTEST := $(BIN)/python -P -m pytest
 
-.PHONY: venv demo test lint bench screenshot clean
+.PHONY: venv demo test lint bench faults screenshot clean
 
 venv: $(STAMP)
 
@@ -31,6 +31,9 @@ lint: venv
 
 bench: venv
 	$(PYTEST) -m bench -s tests/bench
+
+faults: venv
+	$(BIN)/python -P -m tests.faults
 
 screenshot: venv
 	$(BIN)/python -P -m tests.screenshot
