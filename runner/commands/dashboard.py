@@ -5,6 +5,7 @@ import sys
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.client import FinishedSweep, RunningSweep, Source
+from runner.commands.guard import restored_terminal
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
@@ -32,7 +33,8 @@ def _open(places: Places, sweep: str, source: Source) -> int:
         raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
     from tui.app import open_dashboard
 
-    ended = open_dashboard(source)
+    with restored_terminal():
+        ended = open_dashboard(source)
     board = read_board(places.ledger(sweep))
     if places.runner_pid(sweep) is not None and board.finished_at is None:
         print(f"the sweep '{sweep}' goes on in the background: coopdeck attach {sweep}")

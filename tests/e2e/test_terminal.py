@@ -1,7 +1,9 @@
 """The dashboard in a real terminal (tmux): what a person at 80x24 sees and presses."""
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -137,3 +139,28 @@ def test_the_runner_outlives_the_terminal_and_two_dashboards_see_the_same(termin
         first.kill()
         second.kill()
     assert json.loads(_coopdeck(project, "status", "t", "--json"))["runner_pid"]
+
+
+def test_a_killed_dashboard_leaves_a_sane_terminal(terminal: Terminal) -> None:
+    terminal.type("stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort > before; clear")
+    terminal.type(f"{COOPDECK} demo --speed 10")
+    terminal.shows("REHEARSAL x10", "running")
+    dashboards = [
+        int(entry.name)
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and b"runner.cli\0demo" in (entry / "cmdline").read_bytes()
+        and (entry / "cwd").readlink() == terminal.folder
+    ]  # fmt: skip
+    assert len(dashboards) == 1
+    os.kill(dashboards[0], signal.SIGKILL)
+    terminal.shows("the dashboard was killed")
+    terminal.type(
+        "stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort > after; echo typed; cat -v"
+    )
+    terminal.shows("typed")
+    assert (terminal.folder / "after").read_text() == (terminal.folder / "before").read_text() != ""
+    # Nothing is reported into the shell any more: no mouse, no focus.
+    terminal.press("x", "Enter")
+    terminal.shows("x\nx\n")
+    assert "^[" not in terminal.screen()
+    assert json.loads(_coopdeck(terminal.folder, "status", "--json"))["runner_pid"]
