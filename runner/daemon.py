@@ -18,20 +18,24 @@ import anyio
 
 from runner import __version__
 from runner.adapters.clock import SystemClock
+from runner.adapters.containers import DockerContainers, NoContainers, docker_program
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import ProcessLauncher
 from runner.adapters.socket import ClientServer
+from runner.adapters.strays import become_subreaper
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
+from runner.engine.ports import Containers
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.commands import Command, Reply, Stop
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
+from runner.model.settings import SETTINGS
 from runner.wire.codec import adapter
 
 
@@ -82,7 +86,8 @@ async def own(order: StartOrder) -> None:
     if dispatcher.board.plan is None and order.plan is None:
         raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
     cooperbench = CooperbenchFiles(places.root)
-    attempts = Attempts(dispatcher, ProcessLauncher(), cooperbench, clock, sweep_dir, random.random)
+    containers = _containers(order.plan or dispatcher.board.plan)
+    attempts = Attempts(dispatcher, ProcessLauncher(), cooperbench, containers, clock, sweep_dir, random.random)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(dispatcher.run)
         was_finished = dispatcher.board.finished_at is not None
@@ -100,6 +105,13 @@ async def own(order: StartOrder) -> None:
         tasks.cancel_scope.cancel()
     ledger.close()
     lock.release()
+
+
+def _containers(plan: Plan | None) -> Containers:
+    if plan is None or plan.rehearsal is not None or plan.backend != "docker":
+        return NoContainers()
+    teams = any(SETTINGS[setting].mode == "team" for setting in plan.settings)
+    return DockerContainers(docker_program(os.environ), volumes=teams)
 
 
 async def _on_signals(obey: Callable[[Command], Awaitable[Reply]]) -> None:
@@ -124,6 +136,7 @@ def _say(line: str) -> None:
 
 def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    become_subreaper()
     order: StartOrder = adapter(StartOrder).validate_json(sys.stdin.buffer.read())
     try:
         anyio.run(own, order)

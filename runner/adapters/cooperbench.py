@@ -9,6 +9,7 @@ import anyio
 import anyio.to_thread
 
 from runner import probe
+from runner.adapters.containers import shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
@@ -72,7 +73,9 @@ class CooperbenchFiles:
             EXTERNAL: _joined(self._caller.get(EXTERNAL), PROBE_MODULE, ","),
             "PYTHONPATH": _joined(self._caller.get("PYTHONPATH"), PROBE_FOLDER, os.pathsep),
         }
-        if plan.rehearsal is not None:
+        if plan.rehearsal is None:
+            environment |= {"COOPDECK_SWEEP": plan.sweep, "COOPDECK_JOB": spec.id} | shim_variables(self._caller)
+        else:
             how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}
             environment["COOPDECK_REHEARSAL"] = json.dumps(how)
         return LaunchOrder(command(plan, spec, folder / "logs"), environment, folder, self._working_dir)

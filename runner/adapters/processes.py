@@ -3,16 +3,17 @@
 import os
 import signal
 import subprocess
+from collections.abc import Collection
 from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
 import anyio
 import anyio.to_thread
 
+from runner.adapters import strays
 from runner.engine.ports import LaunchOrder, LaunchRefused
 
 LOG_NAME = "output.log"
-_TOKEN_VARIABLE = b"COOPDECK_TOKEN="
 
 
 class Process:
@@ -50,8 +51,11 @@ class Process:
 class ProcessLauncher:
     """Starts attempts as plain processes."""
 
+    def __init__(self) -> None:
+        self._started: dict[int, subprocess.Popen[bytes]] = {}
+
     async def start(self, order: LaunchOrder) -> Process:
-        return await anyio.to_thread.run_sync(_start, order)
+        return await anyio.to_thread.run_sync(_start, order, self._started)
 
     async def adopt(self, pid: int, started_ticks: int) -> Process | None:
         return _same(pid, started_ticks)
@@ -59,21 +63,25 @@ class ProcessLauncher:
     async def find(self, token: str) -> Process | None:
         return await anyio.to_thread.run_sync(_find, token)
 
+    async def end_strays(self, tokens: Collection[str] | None, *, everywhere: bool = False) -> int:
+        async def look() -> list[strays.Stray]:
+            for pid in [pid for pid, child in list(self._started.items()) if child.returncode is not None]:
+                del self._started[pid]
+            found = strays.orphans(self._started.keys(), tokens)
+            if everywhere and tokens:
+                found += await anyio.to_thread.run_sync(partial(strays.carriers, tokens))
+            return found
+
+        return await strays.end(look)
+
 
 def started_ticks(pid: int) -> int | None:
     """Clock ticks since boot at which the process started (proc(5), field 22 of stat); None if there is none."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    # The second field, the command in brackets, may hold anything; what follows the last bracket is plain.
-    fields = stat[stat.rindex(b")") + 2 :].split()
-    if fields[0] in {b"Z", b"X"}:
-        return None
-    return int(fields[19])
+    stat = strays.stat_of(pid)
+    return None if stat is None or stat.dead else stat.started_ticks
 
 
-def _start(order: LaunchOrder) -> Process:
+def _start(order: LaunchOrder, started: dict[int, subprocess.Popen[bytes]]) -> Process:
     try:
         with open(order.folder / LOG_NAME, "ab") as log:
             child = subprocess.Popen(
@@ -87,6 +95,7 @@ def _start(order: LaunchOrder) -> Process:
             )
     except OSError as error:
         raise LaunchRefused(f"{order.argv[0]}: {error.strerror}", error.errno) from None
+    started[child.pid] = child
     ticks = started_ticks(child.pid)
     return Process(child.pid, ticks if ticks is not None else 0, child)
 
@@ -103,15 +112,9 @@ def _same(pid: int, ticks: int) -> Process | None:
 
 
 def _find(token: str) -> Process | None:
-    wanted = _TOKEN_VARIABLE + token.encode()
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        with suppress(OSError):
-            if wanted in (entry / "environ").read_bytes().split(b"\0"):
-                pid = int(entry.name)
-                # The attempt itself leads its session; its children carry the token too.
-                ticks = started_ticks(pid)
-                if ticks is not None and os.getsid(pid) == pid:
-                    return _same(pid, ticks)
+    for carrier in strays.carriers({token}):
+        with suppress(ProcessLookupError):
+            # The attempt itself leads its session; its children carry the token too.
+            if os.getsid(carrier.pid) == carrier.pid:
+                return _same(carrier.pid, carrier.started_ticks)
     return None

@@ -10,13 +10,22 @@ from typing import Literal
 import anyio
 
 from runner.engine.dispatcher import Dispatcher
-from runner.engine.ports import Clock, Cooperbench, Launcher, LaunchRefused, LedgerUnwritable, Progress, Running
+from runner.engine.ports import (
+    Clock,
+    Containers,
+    Cooperbench,
+    Launcher,
+    LaunchRefused,
+    LedgerUnwritable,
+    Progress,
+    Running,
+)
 from runner.model import events as ev
 from runner.model.failure import INFRASTRUCTURE, one_line
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import Plan
 from runner.model.retry import verdict
-from runner.model.rows import AttemptRow, JobRow
+from runner.model.rows import ACTIVE, AttemptRow, JobRow
 
 GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
@@ -47,6 +56,7 @@ class Attempts:
     dispatcher: Dispatcher
     launcher: Launcher
     cooperbench: Cooperbench
+    containers: Containers
     clock: Clock
     sweep_dir: Path
     jitter: Callable[[], float]
@@ -71,7 +81,8 @@ class Attempts:
             await self._ended(row, number, _refused(error))
             return
         await self._record(ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks))
-        await self._watch(row, number, folder, running, control, plan.timeout_s)
+        attempt = AttemptRow(number, token, str(folder), self.clock.now())
+        await self._watch(row, attempt, running, control, plan.timeout_s, adopted=False)
 
     async def resume(self, row: JobRow, control: Control) -> None:
         """Take up an attempt that an earlier runner of this sweep left: running, ended, or lost."""
@@ -80,18 +91,35 @@ class Attempts:
             await self._settle(row, attempt.number, attempt.outcome)
             return
         running = await self._still_up(attempt)
-        folder = Path(attempt.folder)
         if running is None:
-            outcome = await self.cooperbench.read(self._plan(), row.spec, self.sweep_dir / folder, None)
+            folder = self.sweep_dir / attempt.folder
+            outcome = await self.cooperbench.read(self._plan(), row.spec, folder, None)
             if outcome.failure == "crash":
                 outcome = replace(outcome, failure="lost", evidence="it was gone when the runner came back")
-            await self._ended(row, attempt.number, outcome)
+            async with anyio.create_task_group() as ending:
+                ending.start_soon(self._leave_nothing, {attempt.token}, True)
+                await self._ended(row, attempt.number, outcome)
             return
         if attempt.pid is None:
             await self._record(ev.AttemptStarted(row.spec.id, attempt.number, running.pid, running.started_ticks))
         # The wall clock may have jumped meanwhile; an adopted attempt is given at least a minute.
         left = self._plan().timeout_s - max(0.0, self.clock.now() - attempt.starting_at)
-        await self._watch(row, attempt.number, folder, running, control, max(60.0, left))
+        await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
+
+    async def clear_left(self, *, earlier: bool) -> None:
+        """Remove what the attempts that are over have left: those of `earlier` runners, or at the end of this one."""
+        board = self.dispatcher.board
+        over = {attempt.token for row in board.jobs.values() for attempt in row.attempts}
+        over -= {row.attempts[-1].token for row in board.jobs.values() if row.attempts and row.state in ACTIVE}
+        if over:
+            await self.containers.remove(over)
+            # At the end no attempt runs: a stray is nobody else's, even if it has hidden its token.
+            await self.launcher.end_strays(over if earlier else None, everywhere=earlier)
+
+    async def _leave_nothing(self, tokens: set[str], everywhere: bool) -> None:
+        # Containers first: upstream's own clean-up is among the strays, and has nothing more to do then.
+        await self.containers.remove(tokens)
+        await self.launcher.end_strays(tokens, everywhere=everywhere)
 
     async def _still_up(self, attempt: AttemptRow) -> Running | None:
         if attempt.pid is not None and attempt.started_ticks is not None:
@@ -99,9 +127,9 @@ class Attempts:
         return await self.launcher.find(attempt.token)
 
     async def _watch(
-        self, row: JobRow, number: int, folder: Path, running: Running, control: Control, timeout_s: float
+        self, row: JobRow, attempt: AttemptRow, running: Running, control: Control, timeout_s: float, *, adopted: bool
     ) -> None:
-        """Wait for the process, or end it when the time is up or somebody asks."""
+        """Wait for the process, or end it when the time is up or somebody asks; then record what came of it."""
         exit_status: int | None = None
         over = False
 
@@ -111,7 +139,8 @@ class Attempts:
             over = True
             scope.cancel()
 
-        progress = self.cooperbench.progress(self.sweep_dir / folder)
+        number, folder = attempt.number, self.sweep_dir / attempt.folder
+        progress = self.cooperbench.progress(folder)
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(until_over, waiting.cancel_scope)
             waiting.start_soon(self._tell, row, number, progress)
@@ -123,13 +152,16 @@ class Attempts:
         if not over:
             with anyio.CancelScope(shield=True):
                 await running.end(GRACE_S)
-        outcome = await self.cooperbench.read(self._plan(), row.spec, self.sweep_dir / folder, exit_status)
-        if not outcome.is_result:
-            # The last of what it spent; a result tells by itself.
-            await self._note(row, number, progress)
-        if control.act is not None and not outcome.is_result:
-            outcome = self._own_act(outcome, control.act, timeout_s)
-        await self._ended(row, number, outcome, stopped=control.act == "stopped")
+        # Beside the rest, not before it: no result waits for Docker. The slot waits for both.
+        async with anyio.create_task_group() as ending:
+            ending.start_soon(self._leave_nothing, {attempt.token}, adopted)
+            outcome = await self.cooperbench.read(self._plan(), row.spec, folder, exit_status)
+            if not outcome.is_result:
+                # The last of what it spent; a result tells by itself.
+                await self._note(row, number, progress)
+            if control.act is not None and not outcome.is_result:
+                outcome = self._own_act(outcome, control.act, timeout_s)
+            await self._ended(row, number, outcome, stopped=control.act == "stopped")
 
     async def _tell(self, row: JobRow, number: int, progress: Progress) -> None:
         """Tell for ever what is seen of the agents, at most once in PROGRESS_S."""

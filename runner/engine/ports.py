@@ -1,6 +1,6 @@
 """Everything outside that the engine needs, as Protocols; the adapters fulfil them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,6 +76,24 @@ class Launcher(Protocol):
 
     async def find(self, token: str) -> Running | None:
         """The process that carries this token in its environment, if it is still up."""
+
+    async def end_strays(self, tokens: Collection[str] | None, *, everywhere: bool = False) -> int:
+        """End what ended attempts left behind outside their process groups, within seconds; how many there were.
+
+        Args:
+            tokens: of those attempts; None means all strays, when no attempt runs.
+            everywhere: look at every process of the machine, for attempts of an earlier runner. Else only at what
+                has become a child of this one.
+        """
+
+
+class Containers(Protocol):
+    async def remove(self, tokens: Collection[str]) -> int:
+        """Remove what the attempts with these tokens made; how much it was.
+
+        Never raises, and takes seconds at the most: what a Docker that does not answer keeps, is left to the next
+        call.
+        """
 
 
 @dataclass(frozen=True, slots=True)

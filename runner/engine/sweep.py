@@ -2,6 +2,7 @@
 
 import heapq
 from collections import deque
+from functools import partial
 
 import anyio
 
@@ -41,6 +42,7 @@ class Sweep:
         """Until nothing is left to do and nobody watches, or until told to stop; says which."""
         async with anyio.create_task_group() as tasks:
             self._resume(tasks)
+            tasks.start_soon(partial(self._attempts.clear_left, earlier=True))
             await self._skip_delivered()
             for job in self._dispatcher.board.order:
                 self._enqueue(job)
@@ -54,6 +56,8 @@ class Sweep:
                 reason = await self._over(seen)
                 if not reason:
                     await self.slots.changed(seen, self._until_next())
+        # Once more: a container that Docker was still making when its attempt was ended came after the look.
+        await self._attempts.clear_left(earlier=False)
         await self._cooperbench.finish(self._dispatcher.board)
         return reason
 

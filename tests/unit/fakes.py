@@ -1,7 +1,7 @@
 """Fakes of the engine's ports: a ledger in memory, processes that end when told, results that were decided before."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +86,7 @@ class FakeLauncher:
     orders: list[LaunchOrder] = field(default_factory=list)
     running: dict[int, FakeProcess] = field(default_factory=dict)
     peak: int = 0
+    looks: list[tuple[frozenset[str], bool]] = field(default_factory=list)
 
     async def start(self, order: LaunchOrder) -> FakeProcess:
         await anyio.lowlevel.checkpoint()
@@ -109,6 +110,23 @@ class FakeLauncher:
             if order.environment["COOPDECK_TOKEN"] == token:
                 return self.running[place]
         return None
+
+    async def end_strays(self, tokens: Collection[str] | None, *, everywhere: bool = False) -> int:
+        self.looks.append((frozenset(tokens or ()), everywhere))
+        return 0
+
+
+@dataclass
+class FakeContainers:
+    """Remembers whose containers were removed; `takes_s` is how long Docker takes for it."""
+
+    removed: list[frozenset[str]] = field(default_factory=list)
+    takes_s: float = 0.0
+
+    async def remove(self, tokens: Collection[str]) -> int:
+        await anyio.sleep(self.takes_s)
+        self.removed.append(frozenset(tokens))
+        return len(tokens)
 
 
 class FakeProgress:
@@ -180,6 +198,7 @@ class Deck:
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     launcher: FakeLauncher = field(default_factory=FakeLauncher)
     cooperbench: FakeCooperbench = field(default_factory=FakeCooperbench)
+    containers: FakeContainers = field(default_factory=FakeContainers)
     clock: QuickClock = field(default_factory=QuickClock)
     hub: Hub = field(default_factory=Hub)
 
@@ -205,7 +224,13 @@ class Deck:
                 tasks.start_soon(self.dispatcher.run)
                 await self.dispatcher.record(ev.RunnerStarted(1, "h", "v"), *opening)
                 attempts = Attempts(
-                    self.dispatcher, self.launcher, self.cooperbench, self.clock, Path("/sweep"), lambda: 0.0
+                    self.dispatcher,
+                    self.launcher,
+                    self.cooperbench,
+                    self.containers,
+                    self.clock,
+                    Path("/sweep"),
+                    lambda: 0.0,
                 )
                 self.sweep = Sweep(attempts, self.cooperbench, self.hub, expects_client=False, recheck=recheck)
                 if meanwhile is not None:
