@@ -59,7 +59,7 @@ _DOCKER_409 = re.compile(r"409 Client Error|Error response from daemon: [Cc]onta
 INFRASTRUCTURE: frozenset[FailureClass] = frozenset(
     {
         "auth", "config", "request", "quota", "rate", "provider", "network", "image", "registry", "docker",
-        "container", "redis", "host", "oom", "timeout", "lost", "crash", "corrupt", "empty",
+        "container", "redis", "host", "oom", "timeout", "lost", "crash", "corrupt", "empty", "quarantine",
     }
 )  # fmt: skip
 """Failures that say nothing about the agents; a job that ends in one is tagged in its result.json."""

@@ -6,10 +6,11 @@ from typing import Literal
 FailureClass = Literal[
     "auth", "config", "request", "model", "quota", "rate", "provider", "network", "image", "registry", "docker",
     "container", "redis", "host", "oom", "timeout", "lost", "crash", "corrupt", "cancelled", "empty", "unknown",
+    "quarantine",
 ]  # fmt: skip
 """Section 7 of the design, and four of our own: `crash` (the process ended and left no result), `corrupt` (the
 result is there and cannot be trusted), `empty` (upstream found nothing to run), `unknown` (an Error with no
-evidence that names its cause)."""
+evidence that names its cause). `quarantine`: the runner died twice while it read what the attempt had left."""
 
 
 @dataclass(frozen=True, slots=True)
