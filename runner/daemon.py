@@ -52,7 +52,10 @@ class StartOrder:
 
 
 def opening(board: Board, order: StartOrder) -> list[ev.Event]:
-    """The events with which a new runner takes a sweep up: its plan, its jobs, what runs again."""
+    """The events with which a new runner takes a sweep up: its plan, its jobs, what runs again.
+
+    Without a plan the sweep goes on where it was; what failed is not asked for again.
+    """
     opened: list[ev.Event] = []
     if order.plan is not None:
         opened += [ev.SweepPlanned(order.plan), ev.JobsPlanned(order.jobs)]
@@ -64,12 +67,6 @@ def opening(board: Board, order: StartOrder) -> list[ev.Event]:
                 opened.append(ev.JobQueued(spec.id, "the sweep was run again"))
             elif row.settled and order.plan.force:
                 opened.append(ev.JobQueued(spec.id, "the sweep was run again with --force"))
-    else:
-        opened += [
-            ev.JobQueued(job, "the sweep was run again")
-            for job in board.order
-            if board.jobs[job].state in {"failed", "cancelled"}
-        ]
     return opened
 
 

@@ -13,6 +13,7 @@ from runner.adapters.containers import shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
+from runner.adapters.quarantine import read_guarded
 from runner.adapters.result_files import NotAResult, load_result, no_result_outcome, result_outcome
 from runner.adapters.run_files import write_run_files
 from runner.engine.ports import LaunchOrder
@@ -90,7 +91,7 @@ class CooperbenchFiles:
         return ProbeLog(folder)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
-        return await anyio.to_thread.run_sync(_read, spec, folder, exit_status)
+        return await anyio.to_thread.run_sync(read_guarded, folder, lambda: _read(spec, folder, exit_status))
 
     async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
         def work() -> str:

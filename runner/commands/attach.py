@@ -1,13 +1,39 @@
 """`coopdeck attach`: the dashboard of a sweep, running or over."""
 
 import argparse
+import sys
 from pathlib import Path
 
-from runner.commands.dashboard import show
+from runner.adapters.ledger import read_board
+from runner.adapters.places import Places
+from runner.commands.dashboard import show, show_running
+from runner.commands.starting import start_runner
 from runner.commands.sweeps import the_sweep
+from runner.daemon import StartOrder
+from runner.model.board import Board
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Exit status as for `run`."""
+    """Exit status as for `run`. A sweep with jobs left and no runner is offered to go on."""
     sweep = the_sweep(options.sweep, Path.cwd())
+    if sweep.pid is None and _wanted(read_board(sweep.places.ledger(sweep.name)), sweep.name):
+        _go_on(sweep.places, sweep.name)
+        return show_running(sweep.places, sweep.name)
     return show(sweep.places, sweep.name)
+
+
+def _wanted(board: Board, name: str) -> bool:
+    left = board.total.jobs - board.total.settled
+    if not left or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return False
+    ended = board.runner.stopped_because if board.runner and board.runner.stopped_at is not None else ""
+    how = f"has stopped ({ended})" if ended else "is gone without a last word"
+    print(f"the runner of '{name}' {how}; {left} of {board.total.jobs} jobs are left")
+    try:
+        return input("go on with them? [Y/n] ").strip().lower() in {"", "y", "yes"}
+    except EOFError:
+        return False
+
+
+def _go_on(places: Places, name: str) -> None:
+    start_runner(places, StartOrder(str(places.root), name, None, expects_client=True))

@@ -164,3 +164,16 @@ def test_a_killed_dashboard_leaves_a_sane_terminal(terminal: Terminal) -> None:
     terminal.shows("x\nx\n")
     assert "^[" not in terminal.screen()
     assert json.loads(_coopdeck(terminal.folder, "status", "--json"))["runner_pid"]
+
+
+def test_attach_offers_to_go_on_when_the_runner_was_killed(terminal: Terminal, project: Path) -> None:
+    terminal.type(f"{COOPDECK} run t --rehearse --speed 20 --subset lite --smoke 2 --settings solo -c 1 --detach")
+    terminal.shows("in the background")
+    pid = json.loads(_coopdeck(project, "status", "t", "--json"))["runner_pid"]
+    os.kill(pid, signal.SIGKILL)
+    terminal.type(f"clear; {COOPDECK} attach t")
+    terminal.shows("gone without a last word", "go on with them? [Y/n]")
+    terminal.press("Enter")
+    terminal.shows("REHEARSAL x20", "2/2", "finished")
+    report = json.loads(_coopdeck(project, "report", "t", "--json"))
+    assert (report["results"], report["failed"]) == (2, 0)
