@@ -1,20 +1,22 @@
 """One attempt's life: intent, process, outcome, delivery."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 
 from runner.engine.dispatcher import Dispatcher
+from runner.engine.patience import patiently
 from runner.engine.ports import (
     Clock,
     Containers,
     Cooperbench,
     Launcher,
+    LaunchOrder,
     LaunchRefused,
     LedgerUnwritable,
     Progress,
@@ -34,6 +36,7 @@ PATIENCE_S = 5.0
 """Between two tries to write what must be written."""
 
 OwnAct = Literal["cancelled", "timeout", "stopped"]
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -71,14 +74,24 @@ class Attempts:
         number = len(row.attempts) + 1
         folder = Path("attempts") / row.spec.id / str(number)
         token = secrets.token_hex(16)
-        await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
         try:
-            await self.cooperbench.prepare(self.sweep_dir / folder)
+            # Before the intent: a host that is short of something costs no attempt.
+            await self._patiently(lambda: self.cooperbench.prepare(self.sweep_dir / folder), control)
+            if self._unwanted(control):
+                if control.act == "cancelled":
+                    await self._record(ev.JobSettled(row.spec.id, "cancelled"))
+                return
+            await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
             order = self.cooperbench.order(plan, row.spec, number, token, self.sweep_dir / folder)
-            with anyio.CancelScope(shield=True):  # a process whose start nobody waited for would be an orphan
-                running = await self.launcher.start(order)
+            running = await self._patiently(lambda: self._start(order), control)
         except (LaunchRefused, OSError) as error:
+            if self._attempts_of(row) < number:
+                await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
             await self._ended(row, number, _refused(error))
+            return
+        if running is None:
+            outcome = self._own_act(Outcome("cancelled", "", "", 0.0), control.act or "stopped", plan.timeout_s)
+            await self._ended(row, number, outcome, stopped=control.act != "cancelled")
             return
         await self._record(ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks))
         attempt = AttemptRow(number, token, str(folder), self.clock.now())
@@ -90,12 +103,15 @@ class Attempts:
         if attempt.outcome is not None:
             await self._settle(row, attempt.number, attempt.outcome)
             return
-        running = await self._still_up(attempt)
+        running = await self._patiently(lambda: self._still_up(attempt))
         if running is None:
             folder = self.sweep_dir / attempt.folder
-            outcome = await self.cooperbench.read(self._plan(), row.spec, folder, None)
+            outcome = await self._read(row, folder, None)
             if outcome.failure == "crash":
                 outcome = replace(outcome, failure="lost", evidence="it was gone when the runner came back")
+            if not outcome.is_result:
+                # What it spent while no runner looked.
+                await self._note(row, attempt.number, self.cooperbench.progress(folder))
             async with anyio.create_task_group() as ending:
                 ending.start_soon(self._leave_nothing, {attempt.token}, True)
                 await self._ended(row, attempt.number, outcome)
@@ -105,6 +121,29 @@ class Attempts:
         # The wall clock may have jumped meanwhile; an adopted attempt is given at least a minute.
         left = self._plan().timeout_s - max(0.0, self.clock.now() - attempt.starting_at)
         await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
+
+    async def _start(self, order: LaunchOrder) -> Running:
+        with anyio.CancelScope(shield=True):  # a process whose start nobody waited for would be an orphan
+            running = await self.launcher.start(order)
+        return running
+
+    async def _read(self, row: JobRow, folder: Path, exit_status: int | None) -> Outcome:
+        outcome = await self._patiently(lambda: self.cooperbench.read(self._plan(), row.spec, folder, exit_status))
+        assert outcome is not None  # noqa: S101 - nobody gives up here
+        return outcome
+
+    async def _patiently(
+        self, action: Callable[[], Awaitable[Result]], control: Control | None = None
+    ) -> Result | None:
+        """While the host is short of something; with a `control`, only for as long as the attempt is wanted."""
+        unwanted = (lambda: False) if control is None else (lambda: self._unwanted(control))
+        return await patiently(self.dispatcher, self.clock, action, unwanted)
+
+    def _unwanted(self, control: Control) -> bool:
+        return control.asked.is_set() or self.dispatcher.board.stopping is not None
+
+    def _attempts_of(self, row: JobRow) -> int:
+        return len(self.dispatcher.board.jobs[row.spec.id].attempts)
 
     async def clear_left(self, *, earlier: bool) -> None:
         """Remove what the attempts that are over have left: those of `earlier` runners, or at the end of this one."""
@@ -155,7 +194,7 @@ class Attempts:
         # Beside the rest, not before it: no result waits for Docker. The slot waits for both.
         async with anyio.create_task_group() as ending:
             ending.start_soon(self._leave_nothing, {attempt.token}, adopted)
-            outcome = await self.cooperbench.read(self._plan(), row.spec, folder, exit_status)
+            outcome = await self._read(row, folder, exit_status)
             if not outcome.is_result:
                 # The last of what it spent; a result tells by itself.
                 await self._note(row, number, progress)
@@ -210,7 +249,11 @@ class Attempts:
         if outcome.failure is None or outcome.failure == "cancelled":
             return None
         plan = self._plan()
-        decided = verdict(outcome.failure, number - row.retries_from, plan.attempts, self.jitter())
+        # A host that is short of something says nothing about the job: those are counted for themselves.
+        before = self.dispatcher.board.jobs[row.spec.id].attempts[row.retries_from : number - 1]
+        hosts = sum(one.outcome is not None and one.outcome.failure == "host" for one in before)
+        tries = hosts if outcome.failure == "host" else len(before) - hosts
+        decided = verdict(outcome.failure, tries + 1, plan.attempts, self.jitter())
         if not decided.again:
             return None
         reason = f"{outcome.failure}: {one_line(outcome.evidence)}"
@@ -255,4 +298,4 @@ class Attempts:
 
 
 def _refused(error: LaunchRefused | OSError) -> Outcome:
-    return Outcome("host", "", one_line(f"could not be started: {error}"), 0.0)
+    return Outcome("crash", "", one_line(f"could not be started: {error}"), 0.0)

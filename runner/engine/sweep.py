@@ -18,6 +18,7 @@ from runner.model.rows import ACTIVE
 FIRST_CLIENT_S = 10.0
 """How long a sweep that is over waits for the client that its starter promised."""
 SKIPS_A_BATCH = 100
+HELD_LOOK_S = 1.0
 
 
 class Sweep:
@@ -110,7 +111,8 @@ class Sweep:
             self._queue.append(job)
         elif row.state == "retrying":
             # Monotonic from here on: a clock that jumps a day neither starts a retry early nor loses it.
-            delay = 0.0 if row.retry_at is None else row.retry_at - self._attempts.clock.now()
+            # Against the ledger's own time, which is the event's: it cannot fall behind a clock set back.
+            delay = 0.0 if row.retry_at is None else row.retry_at - self._dispatcher.board.at
             heapq.heappush(self._later, (anyio.current_time() + min(max(0.0, delay), 3600.0), job))
 
     def _next(self) -> JobId | None:
@@ -132,9 +134,12 @@ class Sweep:
         return job not in self._controls and self._dispatcher.board.jobs[job].state in {"queued", "retrying"}
 
     def _until_next(self) -> float | None:
-        if not self._later or not self.slots.free:
+        if not self.slots.free:
             return None
-        return max(0.0, self._later[0][0] - anyio.current_time())
+        # Who releases the queue does not know of slots.
+        held = [HELD_LOOK_S] if self._dispatcher.board.holds else []
+        due = [max(0.0, self._later[0][0] - anyio.current_time())] if self._later else []
+        return min([*held, *due], default=None)
 
     def _budget_spent(self) -> bool:
         board = self._dispatcher.board

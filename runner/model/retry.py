@@ -20,6 +20,9 @@ _DELAY_S: dict[FailureClass, tuple[float, float]] = {
 }
 """First and longest delay in seconds of each class that is tried again; the rest are final."""
 
+HOST_TRIES = 10
+"""Of class `host` alone; they do not count against the limit, and end some time all the same."""
+
 _ONCE: frozenset[FailureClass] = frozenset({"container", "oom", "lost"})
 
 
@@ -41,6 +44,8 @@ def verdict(failure: FailureClass, number: int, limit: int, jitter: float) -> Ve
     if delays is None:
         return Verdict(False, 0.0, f"{failure} is not tried again")
     allowed = min(limit, 2) if failure in _ONCE else limit
+    if failure == "host":
+        allowed = HOST_TRIES
     if number >= allowed:
         return Verdict(False, 0.0, f"{failure}: {number} of {allowed} tries used")
     first, longest = delays

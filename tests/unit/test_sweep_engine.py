@@ -10,6 +10,7 @@ from runner.engine.ports import AgentProgress
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.ids import JobId
+from runner.model.outcome import Outcome
 from runner.model.plan import Plan
 from tests.unit.fakes import AUTH, OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, MemoryLedger, jobs, the_plan
 
@@ -222,11 +223,47 @@ async def test_a_cost_nobody_knows_stays_unknown() -> None:
     assert deck.board.jobs[ONE].unknown_costs == 1
 
 
-async def test_a_process_that_cannot_start_is_a_host_failure_and_tried_again() -> None:
-    deck = Deck(launcher=FakeLauncher(refusals=1))
-    await deck.run(*planned(1))
-    failures = [attempt.outcome.failure for attempt in deck.board.jobs[ONE].attempts if attempt.outcome]
-    assert failures == ["host", None]
+async def test_a_host_that_is_short_of_something_holds_the_queue_and_charges_no_attempt() -> None:
+    deck = Deck(launcher=FakeLauncher(refusals=3))
+    await deck.run(*planned(4, attempts=1))
+    assert [len(row.attempts) for row in deck.board.jobs.values()] == [1, 1, 1, 1]
+    assert deck.board.total.count("done") == 4
+    held = deck.ledger.events(ev.QueueHeld)
+    assert "too many open files" in str(held[0])
+    assert not deck.board.holds
+
+
+async def test_a_host_that_stays_short_keeps_nobody_from_stopping() -> None:
+    deck = Deck(launcher=FakeLauncher(refusals=1_000_000))
+
+    async def stop(deck: Deck) -> None:
+        await until(lambda: bool(deck.board.holds))
+        assert deck.sweep is not None
+        await deck.sweep.obey(cmd.Stop("drain"))
+
+    assert await deck.run(*planned(3), meanwhile=stop) == "drained"
+    assert {row.state for row in deck.board.jobs.values()} == {"queued"}
+
+
+async def test_failures_of_the_host_do_not_count_against_the_limit() -> None:
+    deck = Deck()
+    full = Outcome("host", "", "[Errno 28] No space left on device", 0.1)
+    deck.cooperbench.outcomes[ONE] = [full, PROVIDER, full, full, OK]
+    await deck.run(*planned(1, attempts=2))
+    assert (deck.board.jobs[ONE].state, len(deck.board.jobs[ONE].attempts)) == ("done", 5)
+
+
+async def test_a_clock_set_back_a_day_delays_no_retry() -> None:
+    deck = Deck()
+    deck.cooperbench.outcomes[ONE] = [PROVIDER, OK]
+    deck.clock.time += 86_400
+
+    async def set_back(deck: Deck) -> None:
+        await until(lambda: bool(deck.board.jobs))
+        deck.clock.time -= 86_400
+
+    await deck.run(*planned(1), meanwhile=set_back, within_s=10)
+    assert deck.board.jobs[ONE].state == "done"
 
 
 async def test_a_full_disk_at_delivery_holds_the_queue_until_it_is_gone() -> None:
