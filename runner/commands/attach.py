@@ -7,9 +7,7 @@ from pathlib import Path
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.commands.dashboard import show, show_running
-from runner.commands.starting import start_runner
 from runner.commands.sweeps import the_sweep
-from runner.daemon import StartOrder
 from runner.model.board import Board
 
 
@@ -36,4 +34,8 @@ def _wanted(board: Board, name: str) -> bool:
 
 
 def _go_on(places: Places, name: str) -> None:
+    # The runner's own modules are a tenth of the time that attaching takes, and seldom needed for it.
+    from runner.commands.starting import start_runner
+    from runner.daemon import StartOrder
+
     start_runner(places, StartOrder(str(places.root), name, None, expects_client=True))
