@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.quarantine import read_guarded
 from runner.adapters.result_files import NotAResult, load_result, no_result_outcome, result_outcome
+from runner.adapters.room import make_room, no_room
 from runner.adapters.run_files import write_run_files
 from runner.engine.ports import LaunchOrder
 from runner.model.board import Board
@@ -82,7 +84,7 @@ class CooperbenchFiles:
         return LaunchOrder(command(plan, spec, folder / "logs"), environment, folder, self._working_dir)
 
     async def prepare(self, folder: Path) -> None:
-        await anyio.to_thread.run_sync(lambda: folder.mkdir(parents=True, exist_ok=True))
+        await anyio.to_thread.run_sync(make_room, folder)
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         return await anyio.to_thread.run_sync(_delivered, plan, spec)
@@ -115,7 +117,7 @@ def _delivered(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
     folder = result_folder(Path(plan.logs_dir), spec)
     try:
         outcome = result_outcome(load_result(folder / RESULT), spec, folder)
-    except (NotAResult, OSError):
+    except (NotAResult, FileNotFoundError):
         return None
     return (outcome, str(folder)) if outcome.is_result else None
 
@@ -125,9 +127,13 @@ def _read(spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
     try:
         return result_outcome(load_result(staged / RESULT), spec, staged)
     except FileNotFoundError:
-        return no_result_outcome(folder / LOG_NAME, exit_status)
+        outcome = no_result_outcome(folder / LOG_NAME, exit_status)
     except NotAResult as error:
-        return Outcome("corrupt", "", str(error), None)
+        outcome = Outcome("corrupt", "", str(error), None)
+    if outcome.failure in {"crash", "corrupt"} and (why := no_room(folder)):
+        # Its last words did not fit on the disk either.
+        return replace(outcome, failure="host", evidence=one_line(f"{why}; {outcome.evidence}"))
+    return outcome
 
 
 def other_results(plan: Plan, spec: JobSpec) -> tuple[str, str] | None:

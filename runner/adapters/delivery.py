@@ -62,11 +62,16 @@ def deliver(plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: b
 def write_json(path: Path, values: dict[str, Any]) -> None:
     """Replace a JSON file in one step, durably; raises OSError with the old file as it was."""
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            json.dump(values, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink()
+        raise
 
 
 def _complete(

@@ -96,8 +96,14 @@ def _start(order: LaunchOrder, started: dict[int, subprocess.Popen[bytes]]) -> P
     except OSError as error:
         raise LaunchRefused(f"{order.argv[0]}: {error.strerror}", error.errno) from None
     started[child.pid] = child
-    ticks = started_ticks(child.pid)
-    return Process(child.pid, ticks if ticks is not None else 0, child)
+    try:
+        ticks = started_ticks(child.pid)
+        return Process(child.pid, ticks if ticks is not None else 0, child)
+    except OSError as error:
+        # It runs and cannot be watched: nobody may believe that it does not run.
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        raise LaunchRefused(f"{order.argv[0]}: {error.strerror}", error.errno) from None
 
 
 def _same(pid: int, ticks: int) -> Process | None:

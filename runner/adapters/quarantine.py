@@ -22,10 +22,19 @@ def read_guarded(folder: Path, read: Callable[[], Outcome]) -> Outcome:
         return Outcome("quarantine", "", says, None)
     with suppress(OSError):
         mark.write_text(str(deaths + 1))
-    outcome = read()
+    try:
+        outcome = read()
+    except OSError:
+        # Nobody died: the host is short of something, and the read will be tried again.
+        _unmark(mark)
+        raise
+    _unmark(mark)
+    return outcome
+
+
+def _unmark(mark: Path) -> None:
     with suppress(OSError):
         mark.unlink()
-    return outcome
 
 
 def _deaths(mark: Path) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+from runner.engine.patience import SHORT
 from runner.model.failure import Evidence, classify, one_line
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec
@@ -45,6 +46,7 @@ def load_result(path: Path) -> dict[str, Any]:
     Raises:
         FileNotFoundError: there is none.
         NotAResult: it is too large, cut off, not JSON, or not an object.
+        OSError: the host is short of something; the file may be sound.
     """
     try:
         with open(path, "rb") as file:
@@ -52,6 +54,7 @@ def load_result(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except OSError as error:
+        _only_unreadable(error)
         raise NotAResult(f"result.json cannot be read: {error.strerror}") from None
     if len(raw) > RESULT_LIMIT:
         raise NotAResult(f"result.json is larger than {RESULT_LIMIT} bytes")
@@ -177,6 +180,12 @@ def _number(values: dict[str, Any], key: str, limit: float) -> float:
     return float(value)
 
 
+def _only_unreadable(error: OSError) -> None:
+    """A host that is short of something says nothing about the file: what was paid for must not pass for broken."""
+    if error.errno in SHORT:
+        raise error
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
@@ -188,7 +197,10 @@ def _exit_status(trajectory: Path) -> str:
             return ""
         messages = json.loads(trajectory.read_bytes())["messages"]
         status = messages[-1]["extra"]["exit_status"]
-    except (OSError, ValueError, KeyError, IndexError, TypeError, RecursionError):
+    except OSError as error:
+        _only_unreadable(error)
+        return ""
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return ""
     return status if isinstance(status, str) and status.isidentifier() else ""
 
@@ -203,7 +215,8 @@ def _vanished(folder: Path) -> str | None:
         try:
             with open(patch, "rb") as file:
                 first = file.read(200)
-        except OSError:
+        except OSError as error:
+            _only_unreadable(error)
             continue
         if first.startswith(_DAEMON_SAYS):
             return one_line(first.decode(errors="replace"))
@@ -216,6 +229,7 @@ def _tail(log: Path) -> list[str]:
             size = file.seek(0, 2)
             file.seek(max(0, size - LOG_TAIL))
             text = file.read(LOG_TAIL).decode(errors="replace")
-    except OSError:
+    except OSError as error:
+        _only_unreadable(error)
         return []
     return [line.rstrip() for line in text.splitlines() if line.strip()]

@@ -73,7 +73,7 @@ def _keep_evaluation(path: Path, summary: dict[str, Any]) -> None:
         before = json.loads(path.read_bytes())
         summary["eval"] = before["eval"]
         summary["pass_rate"] = before["pass_rate"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         summary.pop("eval", None)
 
 

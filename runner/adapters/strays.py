@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import anyio
 
+from runner.engine.patience import SHORT
+
 TOKEN_VARIABLE = b"COOPDECK_TOKEN="
 GRACE_S = 1.0
 """From SIGTERM to SIGKILL."""
@@ -49,11 +51,12 @@ def become_subreaper() -> None:
 
 
 def stat_of(pid: int) -> Stat | None:
-    """None when there is no such process."""
+    """None when there is no such process; raises OSError when this process may open no file now."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             stat = file.read()
-    except OSError:
+    except OSError as error:
+        _only_gone(error)
         return None
     # The second field, the command in brackets, may hold anything; what follows the last bracket is plain.
     fields = stat[stat.rindex(b")") + 2 :].split()
@@ -65,7 +68,8 @@ def token_of(pid: int) -> str | None:
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
-    except OSError:
+    except OSError as error:
+        _only_gone(error)
         return None
     if TOKEN_VARIABLE not in environment:
         return None
@@ -110,12 +114,27 @@ def orphans(started: Collection[int], tokens: Collection[str] | None) -> list[St
     return found
 
 
+def _only_gone(error: OSError) -> None:
+    """Who cannot look must not say that nothing is there: a process taken for gone would be bought again."""
+    if error.errno in SHORT:
+        raise error
+
+
 async def end(look: Callable[[], Awaitable[list[Stray]]]) -> int:
     """End what `look` finds until it finds nothing: SIGTERM, then SIGKILL; how many there were."""
     asked: set[tuple[int, int]] = set()
     began = anyio.current_time()
-    while strays := await look():
+    while True:
         waited = anyio.current_time() - began
+        try:
+            strays = await look()
+        except OSError:
+            if waited > GIVE_UP_S:
+                break
+            await anyio.sleep(_LOOK_S)
+            continue
+        if not strays:
+            break
         for stray in strays:
             name = (stray.pid, stray.started_ticks)
             if waited > GRACE_S:

@@ -125,7 +125,7 @@ class Attempts:
     async def _start(self, order: LaunchOrder) -> Running:
         with anyio.CancelScope(shield=True):  # a process whose start nobody waited for would be an orphan
             running = await self.launcher.start(order)
-        return running
+        return running  # noqa: RET504 - mypy thinks that a scope may swallow exceptions
 
     async def _read(self, row: JobRow, folder: Path, exit_status: int | None) -> Outcome:
         outcome = await self._patiently(lambda: self.cooperbench.read(self._plan(), row.spec, folder, exit_status))

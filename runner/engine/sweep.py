@@ -8,6 +8,7 @@ import anyio
 
 from runner.engine.attempt import Attempts, Control
 from runner.engine.hub import Hub
+from runner.engine.patience import patiently
 from runner.engine.ports import Cooperbench, LedgerUnwritable
 from runner.engine.slots import Slots
 from runner.model import commands as cmd
@@ -97,7 +98,9 @@ class Sweep:
             fresh = row.state == "queued" and not row.again and not row.attempts
             if not fresh and not (self._recheck and row.state in {"done", "skipped"}):
                 continue
-            delivered = await self._cooperbench.delivered(board.plan, row.spec)
+            look = partial(self._cooperbench.delivered, board.plan, row.spec)
+            # A result that cannot be looked at now must not be bought again.
+            delivered = await patiently(self._dispatcher, self._attempts.clock, look)
             if delivered is not None:
                 found.append(ev.JobSkipped(job, *delivered))
             elif not fresh:
