@@ -121,6 +121,16 @@ class Bed:
             return []
         return [f"the finishing run ended with {ran.returncode}: {(ran.stderr or ran.stdout).strip()[-300:]}"]
 
+    def finish_with(self, runner: "subprocess.Popen[bytes]", timeout: float = 60) -> list[str]:
+        """The sweep comes to its end in this runner's hands."""
+        if not until(lambda: runner.poll() is not None, timeout):
+            return ["the sweep does not end"]
+        return [f"the runner went down with {runner.returncode}: {self.last_words()}"] if runner.returncode else []
+
+    def settles(self, number: int, seconds: float = 60) -> bool:
+        """Whether so many jobs are settled in time."""
+        return until(lambda: sum(row.settled for row in self.board().jobs.values()) >= number, seconds, 0.005)
+
     def coopdeck(self, *arguments: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*COOPDECK, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False
@@ -145,6 +155,11 @@ def kill(runner: "subprocess.Popen[bytes]") -> None:
     runner.wait(30)
     if runner.stdout is not None and not runner.stdout.closed:
         runner.stdout.close()
+
+
+def ends(runner: "subprocess.Popen[bytes]", seconds: float = 60) -> bool:
+    """Whether the runner ends by itself in time."""
+    return until(lambda: runner.poll() is not None, seconds)
 
 
 def attempts_up(root: Path) -> dict[int, str]:

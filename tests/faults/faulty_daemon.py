@@ -20,7 +20,7 @@ from typing import Any
 
 from runner import daemon
 from runner.adapters import clock, cooperbench, delivery, ledger, processes, run_files
-from runner.engine import attempt, hub
+from runner.engine import attempt, hub, patience
 from runner.engine.ports import LedgerUnwritable
 
 POINTS = (
@@ -154,7 +154,7 @@ def jump(jumps: list[list[float]]) -> None:
 
 def main() -> int:
     fault = json.loads(sys.argv[1])
-    attempt.PATIENCE_S = PATIENCE_S
+    attempt.PATIENCE_S = patience.PATIENCE_S = PATIENCE_S
     if "kill" in fault:
         kill_at(*fault["kill"])
     if "short" in fault:

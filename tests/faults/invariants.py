@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from runner.adapters.delivery import result_folder
@@ -54,7 +55,7 @@ def _history(envelopes: list[ev.Envelope]) -> list[str]:
     wrong: list[str] = []
     if [one.seq for one in envelopes] != list(range(1, len(envelopes) + 1)):
         wrong.append("the ledger's numbers have gaps")
-    if any(later.at < earlier.at for earlier, later in zip(envelopes, envelopes[1:], strict=False)):
+    if any(later.at < earlier.at for earlier, later in pairwise(envelopes)):
         wrong.append("the ledger's time goes backwards")
     attempts: Counter[JobId] = Counter()
     tokens: set[str] = set()

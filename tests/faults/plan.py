@@ -1,6 +1,6 @@
 """Which faults there are, and how many cases of each make the short form and the whole."""
 
-from tests.faults import clients, kills, starts
+from tests.faults import clients, clocks, files, host, kills, odd_jobs, starts
 from tests.faults.suite import Fault
 
 FAULTS = (
@@ -12,4 +12,11 @@ FAULTS = (
     Fault("client never reads", 1, 4, clients.never_reads),
     Fault("client sends noise", 20, 200, clients.random_bytes),
     Fault("second user at the socket", 2, 2, clients.second_user),
+    Fault("job misbehaves", 2, 10, odd_jobs.odd_jobs),
+    Fault("result.json cut", 200, 100_000, files.cut_results),
+    Fault("ledger cut or rotten", 150, 6000, files.cut_ledger),
+    Fault("no room or descriptor at the n-th operation", 4, 60, host.at_operation),
+    Fault("disk full", 1, 6, host.full_disk),
+    Fault("no file descriptors", 1, 10, host.no_descriptors),
+    Fault("clock jumps a day", 1, 12, clocks.jumps),
 )

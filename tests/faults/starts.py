@@ -78,29 +78,30 @@ def reused_pid(folder: Path, seeded: random.Random, cases: int) -> Iterator[list
         bed = Bed(folder / str(case), 3, faults=[{"match": {"attempt": 1}, "fault": "slow", "factor": 1e5}], speed=1e5)
         stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         try:
-            runner = bed.start()
-            until(lambda: all(row.state == "running" for row in bed.board().jobs.values()))
-            kill(runner)
-            up = attempts_up(bed.folder)
-            gone = seeded.sample(sorted(up), seeded.randint(1, len(up)))
-            tokens = {up[pid] for pid in gone}
-            for pid in gone:
-                os.kill(pid, signal.SIGKILL)
-            until(lambda up=up, gone=gone: not set(gone) & set(attempts_up(bed.folder)))
-            _give_pid_away(bed, tokens, stranger.pid)
-            for pid in set(up) - set(gone):
-                os.kill(pid, signal.SIGKILL)
-            wrong = bed.finish() + at_the_end(bed)
-            if stranger.poll() is not None:
-                wrong.append(f"the stranger was ended: {stranger.returncode}")
-            lost = [row for row in bed.board().jobs.values() if len(row.attempts) == 2]
-            if len(lost) != 3:
-                wrong.append(f"{len(lost)} of 3 attempts counted as lost")
-            yield wrong
+            yield _reuse(bed, seeded, stranger)
         finally:
             stranger.kill()
             stranger.wait()
             bed.close()
+
+
+def _reuse(bed: Bed, seeded: random.Random, stranger: "subprocess.Popen[bytes]") -> list[str]:
+    runner = bed.start()
+    until(lambda: all(row.state == "running" for row in bed.board().jobs.values()))
+    kill(runner)
+    up = attempts_up(bed.folder)
+    reused = {up[pid] for pid in seeded.sample(sorted(up), seeded.randint(1, len(up)))}
+    for pid in up:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not attempts_up(bed.folder))
+    _give_pid_away(bed, reused, stranger.pid)
+    wrong = bed.finish() + at_the_end(bed)
+    if stranger.poll() is not None:
+        wrong.append(f"the stranger was ended: {stranger.returncode}")
+    lost = [row for row in bed.board().jobs.values() if len(row.attempts) == 2]
+    if len(lost) != 3:
+        wrong.append(f"{len(lost)} of 3 attempts counted as lost")
+    return wrong
 
 
 def _give_pid_away(bed: Bed, tokens: set[str], pid: int) -> None:

@@ -1,0 +1,156 @@
+"""The host runs short: no room on the disk, no file descriptors. The queue waits, nobody pays, and it goes on."""
+
+import errno
+import os
+import random
+import resource
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from runner.adapters.ledger import read_envelopes
+from runner.model import events as ev
+from tests.faults.bed import Bed, ends
+from tests.faults.invariants import at_the_end
+from tests.faults.suite import Skipped
+
+JOBS = 12
+OPERATIONS = 150
+"""About as many file operations of the kind a sweep of JOBS makes."""
+SHORT_S = 1.2
+END_S = 90.0
+DISK_MB = 6
+
+
+def at_operation(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
+    """From the n-th operation on, every one fails for a second, wherever in the runner it is."""
+    for case in range(cases):
+        number = (errno.ENOSPC, errno.EMFILE)[case % 2]
+        after = seeded.randint(1, OPERATIONS)
+        bed = Bed(folder / str(case), JOBS, slots=3, attempts=2, settings=("solo", "coop-comm"))
+        try:
+            runner = bed.spawn(short={"errno": number, "after": after, "for_s": SHORT_S})
+            wrong = []
+            if not ends(runner, END_S):
+                wrong.append("the sweep does not go on")
+            elif runner.returncode not in {0, 2}:
+                wrong.append(f"the runner went down with {runner.returncode}: {bed.last_words()}")
+            # A refusal to begin (2) is a sentence; everything else must have come to its end by itself.
+            if runner.returncode == 2 or not bed.ledger.exists():
+                wrong += bed.finish()
+            wrong += _uncharged(bed) + at_the_end(bed)
+            yield [f"errno {number} at operation {after}: {one}" for one in wrong]
+        finally:
+            bed.close()
+
+
+def _uncharged(bed: Bed, *, held: bool = False) -> list[str]:
+    if not bed.ledger.exists():
+        return ["there is no ledger"]
+    events = [one.event for one in read_envelopes(bed.ledger)]
+    wrong = [
+        f"{one.job} ended as {one.outcome.failure}: {one.outcome.evidence}"
+        for one in events
+        if isinstance(one, ev.AttemptEnded) and one.outcome.failure not in {None, "host"}
+    ]
+    if held and not any(isinstance(one, ev.QueueHeld) for one in events):
+        wrong.append("the queue was never held")
+    held_now: set[str] = set()
+    for one in events:
+        if isinstance(one, ev.QueueHeld):
+            held_now.add(one.cause)
+            if not one.reason:
+                wrong.append("the queue was held for no reason")
+        elif isinstance(one, ev.QueueReleased):
+            held_now.discard(one.cause)
+        elif isinstance(one, ev.RunnerStarted):
+            held_now.clear()
+    if held_now:
+        wrong.append(f"the queue is still held: {held_now}")
+    return wrong
+
+
+def full_disk(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
+    """A real file system that is really full for a while."""
+    for case in range(cases):
+        place = folder / f"disk{case}"
+        place.mkdir()
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "coopdeck-faults", str(place)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if mounted.returncode:
+            raise Skipped(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
+        bed = Bed(place / "s", JOBS, slots=2, attempts=2, speed=2000)
+        try:
+            runner = bed.start()
+            bed.settles(seeded.randint(0, 4))
+            _fill(place / "ballast")
+            time.sleep(SHORT_S)
+            says = [hold.reason for hold in bed.board().holds]
+            (place / "ballast").unlink()
+            wrong = []
+            if not ends(runner, END_S):
+                wrong.append(f"the sweep does not go on; it was held by {says}")
+            elif runner.returncode:
+                wrong.append(f"the runner went down with {runner.returncode}: {bed.last_words()}")
+            yield wrong + _uncharged(bed) + at_the_end(bed)
+        finally:
+            bed.close()
+            subprocess.run(["umount", "-l", str(place)], check=False)
+
+
+def _fill(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while True:
+            os.write(descriptor, bytes(1 << 16))
+    with suppress(OSError):
+        while True:
+            os.write(descriptor, bytes(64))
+    os.close(descriptor)
+
+
+def no_descriptors(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
+    """A running runner's own limit is lowered under what it needs, and raised again."""
+    for case in range(cases):
+        bed = Bed(folder / str(case), JOBS, slots=3, attempts=2, speed=2000)
+        try:
+            runner = bed.start()
+            bed.settles(seeded.randint(0, 4))
+            before = resource.prlimit(runner.pid, resource.RLIMIT_NOFILE)
+            used = len(list(Path(f"/proc/{runner.pid}/fd").iterdir()))
+            resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (used - seeded.randint(-3, 3), before[1]))
+            # A client at the door needs a descriptor, too.
+            bed.coopdeck("status", "s", "--json")
+            asked = subprocess.Popen(
+                ["timeout", "5", "python3", "-c", _KNOCK, str(bed.places.socket("s"))],
+                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            )  # fmt: skip
+            time.sleep(SHORT_S)
+            asked.wait()
+            wrong = []
+            if runner.poll() is None:
+                resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, before)
+            if not ends(runner, END_S):
+                wrong.append("the sweep does not go on")
+            elif runner.returncode:
+                wrong.append(f"the runner went down with {runner.returncode}: {bed.last_words()}")
+            yield wrong + _uncharged(bed) + at_the_end(bed)
+        finally:
+            bed.close()
+
+
+_KNOCK = """
+import socket, sys, time
+for _ in range(5):
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(sys.argv[1])
+            client.sendall(b"x")
+            time.sleep(0.1)
+        except OSError:
+            pass
+"""
