@@ -11,7 +11,7 @@ import pytest
 from runner.adapters.strays import token_of
 
 PROGRAM = """
-import os, signal, sys, time
+import os, signal, sys, time, uuid
 from pathlib import Path
 
 import anyio
@@ -21,6 +21,8 @@ from runner.adapters.strays import become_subreaper, orphans, stat_of
 from runner.engine.ports import LaunchOrder
 
 FOLDER = Path(sys.argv[1])
+# Of this run alone, where every process of the machine is looked at.
+ONE, OTHER = uuid.uuid4().hex, uuid.uuid4().hex
 # Forks away into a session of its own, twice, and lets its parents go.
 ESCAPE = '''
 import os, signal, sys, time
@@ -140,11 +142,11 @@ def test_everywhere_finds_what_is_nobodys_child(tmp_path: Path) -> None:
         """
         import ctypes
         ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
-        process, pid = await escaped(launcher, "one", token="t1")
+        process, pid = await escaped(launcher, "one", token=ONE)
         await process.wait()
-        assert await launcher.end_strays({"t1"}) == 0 and up(pid)
-        assert await launcher.end_strays({"t2"}, everywhere=True) == 0 and up(pid)
-        assert await launcher.end_strays({"t1"}, everywhere=True) == 1 and not up(pid)
+        assert await launcher.end_strays({ONE}) == 0 and up(pid)
+        assert await launcher.end_strays({OTHER}, everywhere=True) == 0 and up(pid)
+        assert await launcher.end_strays({ONE}, everywhere=True) == 1 and not up(pid)
         """,
     )
 
