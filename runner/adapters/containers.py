@@ -72,20 +72,21 @@ class NoContainers:
 class DockerContainers:
     """The port `Containers`; says on standard error when Docker stops answering and when it answers again."""
 
-    def __init__(self, program: str, *, volumes: bool) -> None:
+    def __init__(self, program: str, *, volumes: bool, wait_s: float = WAIT_S) -> None:
         self._program = program
         self._volumes = volumes
+        self._wait_s = wait_s
         self._trouble = ""
 
     async def remove(self, tokens: Collection[str]) -> int:
         removed = 0
         try:
-            with anyio.fail_after(WAIT_S):
+            with anyio.fail_after(self._wait_s):
                 removed = await self._remove_containers(frozenset(tokens))
                 if self._volumes:
                     removed += await self._remove_volumes(frozenset(tokens))
         except TimeoutError:
-            self._say(f"Docker has not answered for {WAIT_S:g} s")
+            self._say(f"Docker has not answered for {self._wait_s:g} s")
         except DockerSilent as silent:
             self._say(str(silent))
         else:

@@ -12,6 +12,7 @@ from runner.commands.lines import plain
 from runner.commands.sweeps import known_sweeps
 
 NAMED = 5
+ATTEMPTS, MANY_ATTEMPTS = "sweep's attempts", "sweeps' attempts"
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -42,10 +43,12 @@ def execute(options: argparse.Namespace) -> int:
         return 0
     problems = remove(left, sweeps, attempts=attempts)
     again = look(sweeps, attempts=attempts)
+    if not rest:
+        again = Left(attempts=again.attempts)
     for problem in problems:
         print(plain(problem), file=sys.stderr)
     print(f"removed: {_counts(left, again, attempts=attempts)}")
-    return 1 if problems or (rest and not again.empty) else 0
+    return 1 if problems or not again.empty else 0
 
 
 def _at_terminal() -> bool:
@@ -73,7 +76,7 @@ def _list(left: Left) -> None:
 
 
 def _list_attempts(attempts: list[Owned]) -> None:
-    _print("sweep's attempts", [f"{one.sweep}  {one.what}  {_size(one.bytes)}" for one in attempts], "sweeps' attempts")
+    _print(ATTEMPTS, [f"{one.sweep}  {one.what}  {_size(one.bytes)}" for one in attempts], MANY_ATTEMPTS)
 
 
 def _print(kind: str, lines: list[str], many: str = "") -> None:
@@ -100,7 +103,8 @@ def _counts(before: Left, after: Left, *, attempts: bool) -> str:
     ]
     if attempts:
         freed = sum(one.bytes for one in before.attempts) - sum(one.bytes for one in after.attempts)
-        gone.append(f"{_count(len(before.attempts) - len(after.attempts), 'sweep')}' attempts ({_size(freed)})")
+        sweeps = len(before.attempts) - len(after.attempts)
+        gone.append(f"{_count(sweeps, ATTEMPTS, MANY_ATTEMPTS)} ({_size(freed)})")
     return ", ".join(words for words in gone if not words.startswith("0 ")) or "nothing"
 
 

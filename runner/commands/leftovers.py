@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
+from runner.adapters import strays
 from runner.adapters.containers import DockerContainers, DockerSilent, Made, docker_program
 from runner.adapters.places import SweepLock
-from runner.adapters.processes import ProcessLauncher, started_ticks
-from runner.adapters.strays import Stray, carriers
+from runner.adapters.processes import started_ticks
 from runner.commands.sweeps import Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
@@ -67,7 +68,7 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
         except UsageRefused:
             continue  # a ledger that cannot be read tells nothing of what is over
     owners = {one.token: sweep.name for sweep, board in boards for row in board.jobs.values() for one in row.attempts}
-    found = carriers(owners.keys())
+    found = strays.carriers(owners.keys())
     for sweep, board in boards:
         real |= board.plan is not None and board.plan.rehearsal is None and board.plan.backend == "docker"
         for row in board.jobs.values():
@@ -125,7 +126,7 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
     return problems
 
 
-def _up(attempt: AttemptRow, found: list[Stray]) -> bool:
+def _up(attempt: AttemptRow, found: Sequence[strays.Stray]) -> bool:
     if attempt.pid is not None:
         return started_ticks(attempt.pid) == attempt.started_ticks
     return any(stray.token == attempt.token and _leads(stray.pid) for stray in found)
@@ -182,7 +183,7 @@ async def _remove_in_docker(left: Left, tokens: set[str]) -> None:
 
 async def _end(tokens: set[str]) -> None:
     if tokens:
-        await ProcessLauncher().end_strays(tokens, everywhere=True)
+        await strays.end(lambda: anyio.to_thread.run_sync(strays.carriers, tokens))
 
 
 def _delete(path: Path) -> list[str]:

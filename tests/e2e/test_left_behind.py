@@ -1,0 +1,199 @@
+"""Nothing left behind, on the real thing: containers and processes go with their attempt, whatever becomes of coopdeck.
+
+The scripted model holds its third answer back until the test lets it go, so that jobs run for as long as needed.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.adapters.strays import carriers
+from runner.commands.asking import ask
+from runner.commands.sweeps import Known, the_sweep
+from runner.model.board import Board
+from runner.model.commands import Cancel
+from tests.e2e.dataset import IMAGES, REPO
+from tests.e2e.endpoint import Fault, ScriptedEndpoint
+from tests.e2e.script import COST_PER_ANSWER
+
+pytestmark = pytest.mark.docker
+
+PAIRS = ("1/f1_f2", "2/f1_f2")
+HELD = Fault("delay", seconds=300, after=2)
+ANSWERS_OF_A_JOB = 4
+
+
+def docker(*arguments: str) -> list[str]:
+    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=True)
+    return ran.stdout.split()
+
+
+def until(true: Callable[[], object], says: str, within_s: float = 60.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {says}"
+        time.sleep(0.1)
+
+
+class Bed:
+    """A project with one sweep of two solo jobs, which hang in their containers from the third answer on."""
+
+    def __init__(self, folder: Path, program: Path, dataset: Path, endpoint: ScriptedEndpoint) -> None:
+        self.folder = folder
+        self.endpoint = endpoint
+        self.name = f"left-{uuid.uuid4().hex[:8]}"
+        self._start = ["run", self.name, "--pairs", ",".join(f"{REPO}/{pair}" for pair in PAIRS), "--settings", "solo"]
+        self._start += ["-m", "openai/gpt-4o", "-c", "2", "--dataset-dir", str(dataset), "--cooperbench", str(program)]
+        self.program = program
+        endpoint.plan(HELD)
+
+    def cli(self, *arguments: str, within_s: float = 120) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-P", "-m", "runner.cli", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.endpoint.environment},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=within_s,
+            check=False,
+        )
+
+    def start(self) -> None:
+        """Both jobs, until each is in the middle of its conversation."""
+        ran = self.cli(*self._start, "--detach")
+        assert ran.returncode == 0, ran.stderr
+        until(lambda: sorted(self.endpoint.requests.values()) == [3, 3], f"two jobs wait: {self.endpoint.requests}")
+        assert len(self.containers()) == 2
+
+    def go_on(self) -> dict[str, Any]:
+        """`coopdeck run SWEEP` until it is over; its summary."""
+        arguments = ["run", self.name, "--cooperbench", str(self.program), "--headless", "--json"]
+        command = [sys.executable, "-P", "-m", "runner.cli", *arguments]
+        environment = {**os.environ, **self.endpoint.environment}
+        with subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True) as running:
+            until(lambda: self.sweep.pid is not None, "the second runner is up")
+            time.sleep(1)
+            self.endpoint.plan()
+            out, _ = running.communicate(timeout=120)
+        assert running.returncode == 0, out
+        summary: dict[str, Any] = json.loads(out.splitlines()[-1])
+        return summary
+
+    @property
+    def sweep(self) -> Known:
+        return the_sweep(self.name, self.folder)
+
+    @property
+    def board(self) -> Board:
+        return self.sweep.board()
+
+    def containers(self) -> list[str]:
+        return docker("ps", "-aq", "--filter", f"label=coopdeck.sweep={self.name}")
+
+    def processes(self) -> list[int]:
+        tokens = {attempt.token for row in self.board.jobs.values() for attempt in row.attempts}
+        return [found.pid for found in carriers(tokens)]
+
+    def kill_runner(self) -> None:
+        pid = self.sweep.pid
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: self.sweep.pid is None, "the runner is gone")
+
+
+@pytest.fixture
+def bed(
+    tmp_path: Path,
+    cooperbench_program: Path,
+    toy_images: tuple[str, ...],
+    toy_dataset: Path,
+    others: None,
+    endpoint: ScriptedEndpoint,
+) -> Iterator[Bed]:
+    bed = Bed(tmp_path, cooperbench_program, toy_dataset, endpoint)
+    yield bed
+    endpoint.plan()
+    if bed.sweep.pid is not None:
+        bed.cli("stop", bed.name, "--now")
+    for pid in bed.processes():
+        os.kill(pid, signal.SIGKILL)
+    if left := bed.containers():
+        docker("rm", "-f", *left)
+
+
+@pytest.fixture(scope="module")
+def others(toy_images: tuple[str, ...]) -> Iterator[None]:
+    """Containers that are none of ours: one that looks like upstream's, one of an attempt of another project."""
+    mark = uuid.uuid4().hex[:8]
+    run = ["run", "-d", "--rm", "--entrypoint", "/bin/bash"]
+    end = [IMAGES[0], "-c", "sleep 2h"]
+    plain = docker(*run, "--name", f"minisweagent-{mark}", *end)
+    labelled = docker(*run, "--label", f"coopdeck.token={mark}", "--label", "coopdeck.sweep=another", *end)
+    yield
+    up = docker("ps", "-q", "--no-trunc")
+    docker("rm", "-f", *plain, *labelled)
+    assert set(plain + labelled) <= set(up), "a container of others was touched"
+
+
+def test_a_killed_runner_loses_nothing_and_buys_nothing_twice(bed: Bed) -> None:
+    bed.start()
+    bed.kill_runner()
+    assert len(bed.containers()) == 2
+    summary = bed.go_on()
+    assert (summary["results"], summary["attempts"]) == (2, 2)
+    assert Counter(bed.endpoint.requests.values()) == {ANSWERS_OF_A_JOB: 2}
+    assert summary["cost_usd"] == pytest.approx(2 * ANSWERS_OF_A_JOB * COST_PER_ANSWER, abs=1e-6)
+    assert bed.containers() == []
+    assert bed.processes() == []
+
+
+def test_stopped_now_nothing_is_left_and_both_jobs_can_go_on(bed: Bed) -> None:
+    bed.start()
+    began = time.monotonic()
+    assert bed.cli("stop", bed.name, "--now").returncode == 0
+    print(f"stop --now took {time.monotonic() - began:.1f} s")
+    assert bed.sweep.pid is None
+    assert bed.containers() == []
+    assert bed.processes() == []
+    assert {row.state for row in bed.board.jobs.values()} == {"queued"}
+    summary = bed.go_on()
+    assert (summary["results"], summary["attempts"]) == (2, 4)
+    assert bed.containers() == []
+    assert bed.processes() == []
+
+
+def test_a_cancelled_attempts_container_goes_alone_and_clean_takes_what_the_killed_left(bed: Bed) -> None:
+    bed.start()
+    cancelled, killed = bed.board.order
+    assert ask(bed.sweep, lambda _: [Cancel(cancelled)])[0].ok
+    until(lambda: bed.board.jobs[cancelled].state == "cancelled", "the job is cancelled")
+    until(lambda: len(bed.containers()) == 1, "its container is gone", within_s=10)
+
+    running = json.loads(bed.cli("clean", "--json").stdout)
+    assert running["containers"] == []
+    bed.kill_runner()
+    # Its runner is dead, but the attempt lives: it is paid for, and can be adopted.
+    assert json.loads(bed.cli("clean", "--yes", "--json").stdout)["containers"] == []
+    pid = bed.board.jobs[killed].attempts[-1].pid
+    assert pid is not None
+    os.killpg(pid, signal.SIGKILL)
+    until(lambda: bed.processes() == [], "the attempt is gone")
+    assert len(bed.containers()) == 1
+    listed = bed.cli("clean")
+    assert "1 container" in listed.stdout
+    assert len(bed.containers()) == 1
+    cleaned = bed.cli("clean", "--yes")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert bed.containers() == []
+    assert not bed.sweep.socket.exists()
