@@ -79,7 +79,13 @@ async def own(order: StartOrder) -> None:
     lock.acquire()
     ledger = SqliteLedger(places.ledger(order.sweep))
     hub, clock = Hub(), SystemClock()
-    dispatcher = Dispatcher(ledger.board(), ledger, clock, hub.publish)
+    board = ledger.board()
+    if not board.seq and any((sweep_dir / "attempts").glob("*/*")):
+        raise UsageRefused(
+            f"the ledger {places.ledger(order.sweep)} is empty, and there are attempts beside it: its history is lost; "
+            "bring it back from a copy, or start the sweep anew under another name: results that are there stay"
+        )
+    dispatcher = Dispatcher(board, ledger, clock, hub.publish)
     if dispatcher.board.plan is None and order.plan is None:
         raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
     cooperbench = CooperbenchFiles(places.root)

@@ -1,6 +1,7 @@
 """The ledger in SQLite: append-only, synced at every commit, readable by anyone while it is written."""
 
 import sqlite3
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +16,8 @@ from runner.model.reduce import reduce
 from runner.model.refusal import UsageRefused
 from runner.wire.codec import ENVELOPE_VERSION, dump_event, load_event
 
-_SCHEMA = "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, v INTEGER, at REAL NOT NULL, body TEXT NOT NULL)"
+_SCHEMA = "CREATE TABLE events (seq INTEGER PRIMARY KEY, v INTEGER, at REAL NOT NULL, body TEXT NOT NULL, crc INTEGER)"
+_REMEDY = "bring it back from a copy, or start the sweep anew under another name: results that are there stay"
 _BUSY_S = 5.0
 
 
@@ -26,17 +28,21 @@ class SqliteLedger:
         """Open or make the ledger.
 
         Raises:
-            UsageRefused: the file is no ledger, or cannot be written.
+            UsageRefused: the file is no ledger, is damaged, or cannot be written.
         """
         self._path = path
         # One at a time: the order of commits is the order of events.
         self._turn = anyio.CapacityLimiter(1)
         try:
+            if not path.exists():
+                _create(path)
             self._database = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=FULL")
-            self._database.execute(_SCHEMA)
-        except sqlite3.Error as error:
+            _check(self._database, path)
+            if not _has_crc(self._database):
+                self._database.execute("ALTER TABLE events ADD COLUMN crc INTEGER")
+        except (sqlite3.Error, OSError) as error:
             raise UsageRefused(f"the ledger {path} cannot be opened: {error}") from None
 
     async def append(self, envelopes: Sequence[Envelope]) -> None:
@@ -46,7 +52,7 @@ class SqliteLedger:
 
     def board(self) -> Board:
         """The board that all events up to now fold into."""
-        return _fold(self._database)
+        return _fold(self._database, self._path)
 
     def close(self) -> None:
         self._database.close()
@@ -54,7 +60,10 @@ class SqliteLedger:
     def _commit(self, rows: list[tuple[int, int, float, str]]) -> None:
         try:
             self._database.execute("BEGIN IMMEDIATE")
-            self._database.executemany("INSERT INTO events (seq, v, at, body) VALUES (?, ?, ?, ?)", rows)
+            self._database.executemany(
+                "INSERT INTO events (seq, v, at, body, crc) VALUES (?, ?, ?, ?, ?)",
+                [(*row, _crc(*row)) for row in rows],
+            )
             self._database.execute("COMMIT")
         except sqlite3.Error as error:
             if self._database.in_transaction:
@@ -78,23 +87,54 @@ def read_board(path: Path) -> Board:
         return _fold(database, path)
 
 
+def _create(path: Path) -> None:
+    """In one step: a ledger without its table is a damaged one, never a new one."""
+    fresh = path.with_name(f".{path.name}.new")
+    for stale in (fresh, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        stale.unlink(missing_ok=True)
+    with closing(sqlite3.connect(fresh, isolation_level=None)) as database:
+        database.execute(_SCHEMA)
+    fresh.replace(path)
+
+
+def _check(database: sqlite3.Connection, path: Path) -> None:
+    """Raises UsageRefused where SQLite's own structures are damaged: what is appended might be lost."""
+    found = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        raise UsageRefused(f"the ledger {path} is damaged ({' '.join(str(found).split())[:200]}); {_REMEDY}")
+
+
+def _has_crc(database: sqlite3.Connection) -> bool:
+    return any(column[1] == "crc" for column in database.execute("PRAGMA table_info(events)"))
+
+
+def _crc(seq: int, v: int, at: float, body: str) -> int:
+    return zlib.crc32(f"{seq} {v} {at!r} {body}".encode())
+
+
 def _open(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise UsageRefused(f"there is no ledger at {path}")
     return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=_BUSY_S, isolation_level=None)
 
 
-def _fold(database: sqlite3.Connection, path: Path | None = None) -> Board:
+def _fold(database: sqlite3.Connection, path: Path) -> Board:
     board = Board()
     for envelope in _envelopes(database, path, 0):
         board = reduce(board, envelope)
     return board
 
 
-def _envelopes(database: sqlite3.Connection, path: Path | None, after: int) -> Iterator[Envelope]:
+def _envelopes(database: sqlite3.Connection, path: Path, after: int) -> Iterator[Envelope]:
+    expected = after
     try:
-        rows = database.execute("SELECT seq, v, at, body FROM events WHERE seq > ? ORDER BY seq", (after,))
-        for seq, v, at, body in rows:
-            yield Envelope(int(seq), float(at), load_event(body), int(v or ENVELOPE_VERSION))
-    except (sqlite3.Error, ValueError) as error:
-        raise UsageRefused(f"the ledger {path or ''} cannot be read: {error}") from None
+        crc = "crc" if _has_crc(database) else "NULL"  # older ledgers have none
+        rows = database.execute(f"SELECT seq, v, at, body, {crc} FROM events WHERE seq > ? ORDER BY seq", (after,))  # noqa: S608
+        for seq, v, at, body, written in rows:
+            expected += 1
+            if seq != expected or (written is not None and written != _crc(seq, v, at, body)):
+                raise ValueError(f"its event {expected} is {'damaged' if seq == expected else 'missing'}; {_REMEDY}")
+            yield Envelope(seq, float(at), load_event(body), int(v or ENVELOPE_VERSION))
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        says = " ".join(str(error).split())[:300]
+        raise UsageRefused(f"the ledger {path} cannot be read: {says}") from None

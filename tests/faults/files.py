@@ -18,6 +18,8 @@ from runner.model.refusal import UsageRefused
 from tests.faults.bed import Bed, kill
 from tests.faults.invariants import at_the_end
 
+LEDGER = ("ledger.db", "ledger.db-wal")
+
 
 @dataclass(frozen=True, slots=True)
 class Spoil:
@@ -109,7 +111,7 @@ def _torn_ledgers(bed: Bed, folder: Path) -> dict[str, tuple[Path, list[Envelope
 
 def _copy(source: Path, target: Path) -> None:
     target.mkdir()
-    for name in ("ledger.db", "ledger.db-wal"):
+    for name in LEDGER:
         if (source / name).exists():
             shutil.copyfile(source / name, target / name)
 
@@ -121,7 +123,7 @@ def _cut(source: Path, log: bool, by: int) -> Spoil:
 
 
 def _flip(source: Path, seeded: random.Random) -> Spoil:
-    name = seeded.choice([path.name for path in sorted(source.iterdir())])
+    name = seeded.choice([name for name in LEDGER if (source / name).exists() and (source / name).stat().st_size])
     return Spoil(name, seeded.randrange((source / name).stat().st_size), 1 << seeded.randrange(8))
 
 

@@ -87,9 +87,48 @@ async def test_an_event_of_a_later_version_is_kept_and_does_nothing(tmp_path: Pa
     await ledger.append(envelopes(1, 1))
     ledger.close()
     database = sqlite3.connect(tmp_path / "ledger.db")
-    database.execute('INSERT INTO events VALUES (2, 9, 7.0, \'{"type": "MoonRose", "phase": 3}\')')
+    database.execute('INSERT INTO events (seq, v, at, body) VALUES (2, 9, 7.0, \'{"type": "MoonRose", "phase": 3}\')')
     database.commit()
     database.close()
     last = list(read_envelopes(tmp_path / "ledger.db"))[-1]
     assert isinstance(last.event, ev.ForeignEvent)
     assert (read_board(tmp_path / "ledger.db").seq, read_board(tmp_path / "ledger.db").slots) == (2, 1)
+
+
+async def test_a_gap_or_a_changed_event_is_refused_and_never_folded(tmp_path: Path) -> None:
+    for spoil in ("DELETE FROM events WHERE seq = 2", "UPDATE events SET body = replace(body, '3', '4') WHERE seq = 3"):
+        path = tmp_path / f"{len(spoil)}.db"
+        ledger = SqliteLedger(path)
+        await ledger.append(envelopes(1, 4))
+        ledger.close()
+        with sqlite3.connect(path) as database:
+            database.execute(spoil)
+        database.close()
+        with pytest.raises(UsageRefused, match=r"event [23] is"):
+            read_board(path)
+        reopened = SqliteLedger(path)
+        with pytest.raises(UsageRefused, match=r"event [23] is"):
+            reopened.board()
+        reopened.close()
+
+
+def test_an_emptied_file_is_no_new_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.touch()
+    with pytest.raises(UsageRefused, match="ledger"):
+        SqliteLedger(path).board()
+
+
+async def test_a_ledger_from_before_the_checksums_is_read_and_continued(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as database:
+        database.execute(
+            "CREATE TABLE events (seq INTEGER PRIMARY KEY, v INTEGER, at REAL NOT NULL, body TEXT NOT NULL)"
+        )
+        database.execute('INSERT INTO events VALUES (1, 1, 7.0, \'{"type": "SlotsSet", "slots": 9}\')')
+    database.close()
+    assert read_board(path).slots == 9
+    ledger = SqliteLedger(path)
+    await ledger.append(envelopes(2, 1))
+    assert ledger.board().slots == 2
+    ledger.close()
