@@ -5,9 +5,13 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 
 from runner.model.refusal import UsageRefused
+
+LOCK_TRIES = 10
+LOCK_AGAIN_S = 0.02
 
 
 class Places:
@@ -73,15 +77,13 @@ class SweepLock:
     def acquire(self) -> None:
         """Raises UsageRefused, naming the holder, when another runner owns the sweep."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _taken(descriptor):
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)
             raise UsageRefused(
                 f"the sweep '{self._path.parent.name}' is owned by a runner already ({holder}); "
                 f"watch it with: coopdeck attach {self._path.parent.name}"
-            ) from None
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
         self._descriptor = descriptor
@@ -90,6 +92,18 @@ class SweepLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _taken(descriptor: int) -> bool:
+    # More than once: whoever looks for the holder has the lock for a moment, and a new holder writes its pid in one.
+    for _ in range(LOCK_TRIES):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOCK_AGAIN_S)
+        else:
+            return True
+    return False
 
 
 def socket_folder() -> Path:

@@ -21,6 +21,7 @@ HELLO_S = 5.0
 SEND_S = 30.0
 """A client that takes nothing for this long is dropped; it can come back and is sent the board."""
 EVENTS_A_FRAME = 200
+ACCEPT_AGAIN_S = 0.5
 
 
 class ClientServer:
@@ -45,9 +46,16 @@ class ClientServer:
         self._path.unlink(missing_ok=True)
         listener = await anyio.create_unix_listener(self._path, mode=0o600)
         try:
-            async with listener:
+            async with listener, anyio.create_task_group() as clients:
                 task_status.started()
-                await listener.serve(self._client)
+                while True:
+                    try:
+                        stream = await listener.accept()
+                    except anyio.BrokenResourceError:
+                        # No descriptor is left for another client. Those that are served, and the sweep, go on.
+                        await anyio.sleep(ACCEPT_AGAIN_S)
+                        continue
+                    clients.start_soon(self._client, stream)
         finally:
             self._path.unlink(missing_ok=True)
 
