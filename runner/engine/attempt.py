@@ -113,7 +113,7 @@ class Attempts:
                 # What it spent while no runner looked.
                 await self._note(row, attempt.number, self.cooperbench.progress(folder))
             async with anyio.create_task_group() as ending:
-                ending.start_soon(self._leave_nothing, {attempt.token}, True)
+                ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
                 await self._ended(row, attempt.number, outcome)
             return
         if attempt.pid is None:
@@ -155,9 +155,9 @@ class Attempts:
             # At the end no attempt runs: a stray is nobody else's, even if it has hidden its token.
             await self.launcher.end_strays(over if earlier else None, everywhere=earlier)
 
-    async def _leave_nothing(self, tokens: set[str], everywhere: bool) -> None:
+    async def _leave_nothing(self, tokens: set[str], everywhere: bool, killed: bool) -> None:
         # Containers first: upstream's own clean-up is among the strays, and has nothing more to do then.
-        await self.containers.remove(tokens)
+        await self.containers.remove(tokens, killed=killed)
         await self.launcher.end_strays(tokens, everywhere=everywhere)
 
     async def _still_up(self, attempt: AttemptRow) -> Running | None:
@@ -193,7 +193,8 @@ class Attempts:
                 await running.end(GRACE_S)
         # Beside the rest, not before it: no result waits for Docker. The slot waits for both.
         async with anyio.create_task_group() as ending:
-            ending.start_soon(self._leave_nothing, {attempt.token}, adopted)
+            killed = exit_status is None or exit_status < 0
+            ending.start_soon(self._leave_nothing, {attempt.token}, adopted, killed)
             outcome = await self._read(row, folder, exit_status)
             if not outcome.is_result:
                 # The last of what it spent; a result tells by itself.

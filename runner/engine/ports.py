@@ -88,11 +88,12 @@ class Launcher(Protocol):
 
 
 class Containers(Protocol):
-    async def remove(self, tokens: Collection[str]) -> int:
+    async def remove(self, tokens: Collection[str], *, killed: bool = False) -> int:
         """Remove what the attempts with these tokens made; how much it was.
 
-        Never raises, and takes seconds at the most: what a Docker that does not answer keeps, is left to the next
-        call.
+        Who was `killed` may have been waiting for a container, which Docker makes all the same: that is looked for
+        again a moment later. Never raises, and takes seconds at the most: what a Docker that does not answer keeps,
+        is left to the next call.
         """
 
 

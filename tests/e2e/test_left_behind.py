@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from runner.adapters.containers import SHIM, DockerContainers
 from runner.adapters.strays import carriers
 from runner.commands.asking import ask
 from runner.commands.sweeps import Known, the_sweep
@@ -38,7 +40,7 @@ def docker(*arguments: str) -> list[str]:
     return ran.stdout.split()
 
 
-def until(true: Callable[[], object], says: str, within_s: float = 60.0) -> None:
+def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {says}"
@@ -144,6 +146,27 @@ def others(toy_images: tuple[str, ...]) -> Iterator[None]:
     up = docker("ps", "-q", "--no-trunc")
     docker("rm", "-f", *plain, *labelled)
     assert set(plain + labelled) <= set(up), "a container of others was touched"
+
+
+def test_a_teams_volume_goes_with_its_containers_and_nobody_elses(others: None) -> None:
+    """What upstream's team setting asks for: containers that share a volume, which it never removes."""
+    token, another = uuid.uuid4().hex, uuid.uuid4().hex
+    volumes = {mark: f"cb-team-{mark[:8]}" for mark in (token, another)}
+    for mark in (token, token, another):
+        environment = {**os.environ, "COOPDECK_SWEEP": "team", "COOPDECK_TOKEN": mark}
+        mount = ["--volume", f"{volumes[mark]}:/workspace/shared"]
+        run = [str(SHIM), "run", "-d", "--rm", *mount, "--entrypoint", "/bin/bash", IMAGES[0], "-c", "sleep 2h"]
+        subprocess.run(run, env=environment, capture_output=True, timeout=60, check=True)
+    docked = DockerContainers("docker", volumes=True)
+    try:
+        began = time.monotonic()
+        assert anyio.run(docked.remove, {token}) == 3
+        print(f"two containers and a volume took {time.monotonic() - began:.2f} s")
+        assert volumes[token] not in docker("volume", "ls", "-q")
+        assert volumes[another] in docker("volume", "ls", "-q")
+        assert len(docker("ps", "-q", "--filter", f"label=coopdeck.token={another}")) == 1
+    finally:
+        assert anyio.run(docked.remove, {token, another}) == 2
 
 
 def test_a_killed_runner_loses_nothing_and_buys_nothing_twice(bed: Bed) -> None:

@@ -121,10 +121,12 @@ class FakeContainers:
     """Remembers whose containers were removed; `takes_s` is how long Docker takes for it."""
 
     removed: list[frozenset[str]] = field(default_factory=list)
+    killed: set[str] = field(default_factory=set)
     takes_s: float = 0.0
 
-    async def remove(self, tokens: Collection[str]) -> int:
+    async def remove(self, tokens: Collection[str], *, killed: bool = False) -> int:
         await anyio.sleep(self.takes_s)
+        self.killed |= set(tokens) if killed else set()
         self.removed.append(frozenset(tokens))
         return len(tokens)
 

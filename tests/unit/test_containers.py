@@ -164,6 +164,28 @@ async def test_a_container_that_is_on_its_way_out_is_waited_for(docker: tuple[Pa
 
 
 @pytest.mark.anyio
+async def test_a_container_that_comes_after_its_attempt_was_killed_is_found(
+    docker: tuple[Path, Calls], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "LATE_S", 0.3)
+    (tmp_path / "answer").write_text("")
+    docked = DockerContainers(str(docker[0]), volumes=False)
+    removed = []
+
+    async def remove() -> None:
+        removed.append(await docked.remove({"t1"}, killed=True))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(remove)
+        with anyio.fail_after(10):
+            while not (tmp_path / "asked").exists():  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+        await anyio.sleep(0.1)
+        (tmp_path / "answer").write_text(LISTED)
+    assert removed == [1]
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     ("answer", "says"),
     [

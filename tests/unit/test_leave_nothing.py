@@ -37,6 +37,7 @@ async def test_after_a_result_and_after_failures(outcomes: list[object]) -> None
     deck.cooperbench.outcomes[ONE] = list(outcomes)  # type: ignore[arg-type]
     await deck.run(*planned(1))
     assert len(tokens(deck)) == len(outcomes)
+    assert deck.containers.killed == set()
     assert_cleared(deck)
 
 
@@ -47,6 +48,7 @@ async def test_after_a_timeout() -> None:
     outcome = deck.board.jobs[ONE].outcome
     assert outcome is not None
     assert outcome.failure == "timeout"
+    assert deck.containers.killed == set(tokens(deck))
     assert_cleared(deck)
 
 
@@ -62,6 +64,7 @@ async def test_after_the_users_own_act(command: cmd.Command) -> None:
         assert (await deck.sweep.obey(command)).ok
 
     await deck.run(*planned(1), meanwhile=user)
+    assert deck.containers.killed == set(tokens(deck))
     assert_cleared(deck)
 
 
