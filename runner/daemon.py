@@ -28,7 +28,8 @@ from runner.adapters.strays import become_subreaper
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
-from runner.engine.ports import Containers
+from runner.engine.patience import record
+from runner.engine.ports import Containers, LedgerUnwritable
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -37,6 +38,9 @@ from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
 from runner.model.settings import SETTINGS
 from runner.wire.codec import adapter
+
+LAST_WORD_S = 20.0
+"""A runner that cannot write its last word ends as if it had been killed, which is made good at the next start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,15 @@ async def own(order: StartOrder) -> None:
             "bring it back from a copy, or start the sweep anew under another name: results that are there stay"
         )
     dispatcher = Dispatcher(board, ledger, clock, hub.publish)
+
+    def troubled(reason: str) -> None:
+        # Three ways out, for none of them can be counted on when the disk is full.
+        lock.note(reason)
+        hub.resend()
+        if reason:
+            sys.stderr.write(f"the ledger cannot be written: {reason}\n")
+
+    dispatcher.when_troubled = troubled
     if dispatcher.board.plan is None and order.plan is None:
         raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
     cooperbench = CooperbenchFiles(places.root)
@@ -96,14 +109,18 @@ async def own(order: StartOrder) -> None:
         was_finished = dispatcher.board.finished_at is not None
         opened = opening(dispatcher.board, order)
         started = ev.RunnerStarted(os.getpid(), socket.gethostname(), __version__)
-        await dispatcher.record(started, *opened)
+        try:
+            await dispatcher.record(started, *opened)
+        except LedgerUnwritable as error:
+            raise UsageRefused(f"the sweep cannot begin: {error}") from None
         sweep = Sweep(attempts, cooperbench, hub, expects_client=order.expects_client, recheck=was_finished)
-        server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.board, sweep.obey)
+        server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
         tasks.start_soon(_on_signals, sweep.obey)
         _say('{"ready": true}')
         reason = await sweep.run()
-        await dispatcher.record(ev.RunnerStopped(reason))
+        with anyio.move_on_after(LAST_WORD_S):
+            await record(dispatcher, clock, ev.RunnerStopped(reason))
         await hub.drained(within_s=2.0)
         tasks.cancel_scope.cancel()
     ledger.close()
@@ -137,16 +154,25 @@ def _say(line: str) -> None:
     os.close(silence)
 
 
+def _leaves(group: BaseExceptionGroup[UsageRefused]) -> list[UsageRefused]:
+    found: list[UsageRefused] = []
+    for one in group.exceptions:
+        found += _leaves(one) if isinstance(one, BaseExceptionGroup) else [one]
+    return found
+
+
 def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     become_subreaper()
     order: StartOrder = adapter(StartOrder).validate_json(sys.stdin.buffer.read())
+    refusals: list[str] = []
     try:
         anyio.run(own, order)
-    except UsageRefused as refused:
-        _say(adapter(dict[str, str]).dump_json({"refused": str(refused)}).decode())
-        return 2
-    return 0
+    except* UsageRefused as group:
+        refusals += map(str, _leaves(group))
+    for refusal in refusals[:1]:
+        _say(adapter(dict[str, str]).dump_json({"refused": refusal}).decode())
+    return 2 if refusals else 0
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import json
 import os
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from runner.model.refusal import UsageRefused
 
 LOCK_TRIES = 10
+NOTE_BYTES = 2048
 LOCK_AGAIN_S = 0.02
 
 
@@ -51,6 +53,18 @@ class Places:
 
     def runner_pid(self, sweep: str) -> int | None:
         """The process that owns the sweep now, else None. The lock tells, not the file: a dead holder holds nothing."""
+        note = self._note(sweep)
+        if note is None:
+            return None
+        pid = note.get("pid")
+        return pid if isinstance(pid, int) else 0
+
+    def runner_trouble(self, sweep: str) -> str:
+        """Why the sweep's runner cannot write its ledger now; empty when it can, and when there is no runner."""
+        return str((self._note(sweep) or {}).get("trouble", ""))
+
+    def _note(self, sweep: str) -> dict[str, object] | None:
+        """What the runner that owns the sweep says in its lock; None when nobody owns it."""
         try:
             descriptor = os.open(self.lock(sweep), os.O_RDWR | os.O_CLOEXEC)
         except OSError:
@@ -59,9 +73,10 @@ class Places:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             try:
-                return int(json.loads(os.pread(descriptor, 4096, 0))["pid"])
-            except (ValueError, KeyError, TypeError):
-                return 0
+                note = json.loads(os.pread(descriptor, 4096, 0))
+            except ValueError:
+                return {}
+            return note if isinstance(note, dict) else {}
         finally:
             os.close(descriptor)
         return None
@@ -84,9 +99,17 @@ class SweepLock:
                 f"the sweep '{self._path.parent.name}' is owned by a runner already ({holder}); "
                 f"watch it with: coopdeck attach {self._path.parent.name}"
             )
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
         self._descriptor = descriptor
+        self.note("")
+        os.ftruncate(descriptor, NOTE_BYTES)
+
+    def note(self, trouble: str) -> None:
+        """Tell others what troubles the runner now; this works on a full disk too, for the room is taken already."""
+        if self._descriptor is None:
+            return
+        told = json.dumps({"pid": os.getpid(), "trouble": trouble[:200]} if trouble else {"pid": os.getpid()})
+        with suppress(OSError):
+            os.pwrite(self._descriptor, told.encode().ljust(NOTE_BYTES), 0)
 
     def release(self) -> None:
         if self._descriptor is not None:

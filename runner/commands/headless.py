@@ -40,6 +40,7 @@ class _Watcher:
         self._source = RunningSweep(places.socket(sweep))
         self._over = anyio.Event()
         self._interrupts = 0
+        self._held: set[str] = set()
         self._gone = False
         self.board = Board()
         for envelope in read_envelopes(self._ledger):
@@ -90,6 +91,7 @@ class _Watcher:
 
     def _seen(self, update: Update) -> None:
         self._attached = update.attached
+        self._tell_holds(update.board)
         if update.whole or not self._fits(update.envelopes):
             # The board alone does not tell what led to it; the ledger does, without a gap.
             self._catch_up()
@@ -102,6 +104,15 @@ class _Watcher:
             self._catch_up()
             self._gone = self.board.runner is None or self.board.runner.stopped_at is None
             self._over.set()
+
+    def _tell_holds(self, board: Board) -> None:
+        """What no event can tell, because the ledger takes none."""
+        reasons = {hold.reason for hold in board.holds if hold.cause == "ledger"}
+        for reason in sorted(reasons - self._held):
+            self._say(f"held: {reason}")
+        if self._held and not reasons:
+            self._say("going on: the ledger can be written again")
+        self._held = reasons
 
     def _fits(self, envelopes: tuple[Envelope, ...]) -> bool:
         return not envelopes or envelopes[0].seq == self.board.seq + 1

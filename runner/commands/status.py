@@ -21,6 +21,8 @@ def execute(options: argparse.Namespace) -> int:
     forecast = forecast_board(board)
     running = [row for job in board.order if (row := board.jobs[job]).running is not None]
     holds = [hold.reason for hold in board.holds]
+    if trouble := sweep.places.runner_trouble(sweep.name):
+        holds.append(f"the ledger cannot be written: {trouble}")
     if options.json:
         more = {
             "state": state,

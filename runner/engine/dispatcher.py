@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 import anyio
 
 from runner.engine.ports import Clock, Ledger, LedgerUnwritable
-from runner.model.board import Board
+from runner.model.board import Board, Hold
 from runner.model.events import Envelope, Event
 from runner.model.reduce import reduce
 
@@ -38,6 +39,17 @@ class Dispatcher:
         # Needs no bound: every entry's sender waits for it, so there are no more entries than tasks.
         self._waiting: deque[_Entry] = deque()
         self._news = anyio.Event()
+        self._unwritable = ""
+        self.when_troubled: Callable[[str], None] = lambda _: None
+        """Called with the reason when the ledger begins to refuse, and with an empty one when it takes events again."""
+
+    @property
+    def shown(self) -> Board:
+        """The board for clients: with a hold more while the ledger refuses, which cannot be written into it."""
+        if not self._unwritable:
+            return self.board
+        hold = Hold("ledger", f"the ledger cannot be written: {self._unwritable}", self.board.at)
+        return replace(self.board, holds=(*self.board.holds, hold))
 
     async def record(self, *events: Event) -> None:
         """Make events durable, together and in this order, and fold them into the board.
@@ -79,6 +91,13 @@ class Dispatcher:
             for envelope in envelopes:
                 self.board = reduce(self.board, envelope)
             self._publish(envelopes)
+        self._trouble("" if error is None else str(error))
         for entry in entries:
             entry.error = error
             entry.done.set()
+
+    def _trouble(self, reason: str) -> None:
+        news = bool(reason) != bool(self._unwritable)
+        self._unwritable = reason
+        if news:
+            self.when_troubled(reason)

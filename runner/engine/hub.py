@@ -38,6 +38,12 @@ class Subscription:
             self._waiting.extend(envelopes)
         self._news.set()
 
+    def resend(self) -> None:
+        """Let the client be sent the board anew."""
+        self._waiting.clear()
+        self._overflowed = True
+        self.touch()
+
     def touch(self) -> None:
         """Wake the client although nothing has happened to the board."""
         self._news.set()
@@ -75,6 +81,11 @@ class Hub:
     def publish(self, envelopes: tuple[Envelope, ...]) -> None:
         for subscription in self._subscriptions:
             subscription.push(envelopes)
+
+    def resend(self) -> None:
+        """Something has changed that is no event: every client is sent the board anew."""
+        for subscription in self._subscriptions:
+            subscription.resend()
 
     @contextmanager
     def subscribe(self) -> "Iterator[Subscription]":

@@ -41,7 +41,7 @@ async def patiently(
                 await clock.sleep(PATIENCE_S)
                 continue
         if held:
-            await _record(dispatcher, clock, ev.QueueReleased(CAUSE))
+            await record(dispatcher, clock, ev.QueueReleased(CAUSE))
         return result
 
 
@@ -55,10 +55,11 @@ async def _hold(dispatcher: Dispatcher, reason: str) -> None:
         return
 
 
-async def _record(dispatcher: Dispatcher, clock: Clock, event: ev.Event) -> None:
+async def record(dispatcher: Dispatcher, clock: Clock, *events: ev.Event) -> None:
+    """However long the ledger takes to come back."""
     while True:
         try:
-            await dispatcher.record(event)
+            await dispatcher.record(*events)
             return
         except LedgerUnwritable:
             await clock.sleep(PATIENCE_S)

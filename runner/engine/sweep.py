@@ -8,7 +8,7 @@ import anyio
 
 from runner.engine.attempt import Attempts, Control
 from runner.engine.hub import Hub
-from runner.engine.patience import patiently
+from runner.engine.patience import patiently, record
 from runner.engine.ports import Cooperbench, LedgerUnwritable
 from runner.engine.slots import Slots
 from runner.model import commands as cmd
@@ -106,7 +106,7 @@ class Sweep:
             elif not fresh:
                 found.append(ev.JobQueued(job, "its delivered result is gone or not sound"))
         for start in range(0, len(found), SKIPS_A_BATCH):
-            await self._dispatcher.record(*found[start : start + SKIPS_A_BATCH])
+            await self._record(*found[start : start + SKIPS_A_BATCH])
 
     def _enqueue(self, job: JobId) -> None:
         row = self._dispatcher.board.jobs[job]
@@ -182,13 +182,13 @@ class Sweep:
             if board.finished_at is None:
                 # In this order: whoever hears that the sweep is finished finds its files as they are to be.
                 await self._cooperbench.finish(board)
-                await self._dispatcher.record(ev.SweepFinished())
+                await self._record(ev.SweepFinished())
             return "finished" if await self._nobody_watches(seen) else ""
         if self._budget_spent():
             if not any(hold.cause == "budget" for hold in board.holds):
                 budget = board.plan.budget_usd if board.plan else 0
                 says = f"${total.cost_usd:.2f} of the budget of ${budget:.2f} is spent"
-                await self._dispatcher.record(ev.QueueHeld("budget", says))
+                await self._record(ev.QueueHeld("budget", says))
             return "budget" if await self._nobody_watches(seen) else ""
         return ""
 
@@ -203,6 +203,9 @@ class Sweep:
             return True
         await self.slots.changed(seen, 1.0)
         return not self._hub.attached
+
+    async def _record(self, *events: ev.Event) -> None:
+        await record(self._dispatcher, self._attempts.clock, *events)
 
     # -- the user's commands --------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from anyio._backends._asyncio import UNIXSocketListener
 from runner.adapters import room, strays
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.delivery import result_folder, write_json
-from runner.adapters.places import SweepLock
+from runner.adapters.places import Places, SweepLock
 from runner.adapters.quarantine import MARK, read_guarded
 from runner.adapters.result_files import load_result
 from runner.model.outcome import Outcome
@@ -123,3 +123,17 @@ def test_who_only_looks_for_the_holder_does_not_pass_for_it(tmp_path: Path) -> N
     lock.acquire()
     lock.release()
     thread.join()
+
+
+def test_the_lock_tells_the_holder_and_what_troubles_it(tmp_path: Path) -> None:
+    places = Places(tmp_path)
+    places.sweep_dir("s").mkdir(parents=True)
+    lock = SweepLock(places.lock("s"))
+    lock.acquire()
+    assert (places.runner_pid("s"), places.runner_trouble("s")) == (os.getpid(), "")
+    lock.note("disk full")
+    assert (places.runner_pid("s"), places.runner_trouble("s")) == (os.getpid(), "disk full")
+    lock.note("")
+    assert places.runner_trouble("s") == ""
+    lock.release()
+    assert (places.runner_pid("s"), places.runner_trouble("s")) == (None, "")

@@ -353,3 +353,24 @@ async def test_a_finished_sweep_run_again_skips_what_is_there_and_buys_what_is_g
     assert again.board.jobs[ONE].state == "skipped"
     assert [order.argv[1] for order in again.launcher.orders] == [jobs(2)[1].id]
     assert again.board.total.cost_usd == pytest.approx(1.5)
+
+
+async def test_a_ledger_that_refuses_is_a_hold_for_clients_and_ends_nothing() -> None:
+    deck = Deck()
+    troubles: list[str] = []
+    deck.dispatcher.when_troubled = troubles.append
+    refusals = iter([True] * 6)
+    deck.ledger.refuses = lambda batch: (
+        any(isinstance(one.event, ev.SweepFinished | ev.JobSettled) for one in batch) and next(refusals, False)
+    )
+    seen: list[str] = []
+
+    async def look(deck: Deck) -> None:
+        await until(lambda: bool(deck.dispatcher.shown.holds))
+        seen.extend(hold.reason for hold in deck.dispatcher.shown.holds)
+
+    assert await deck.run(*planned(1), meanwhile=look) == "finished"
+    assert "disk is full" in seen[0]
+    assert not deck.dispatcher.shown.holds
+    assert troubles[-1] == ""
+    assert troubles[0]
