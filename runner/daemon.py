@@ -96,7 +96,8 @@ async def own(order: StartOrder) -> None:
         lock.note(reason)
         hub.resend()
         if reason:
-            sys.stderr.write(f"the ledger cannot be written: {reason}\n")
+            with suppress(OSError):
+                os.write(2, f"the ledger cannot be written: {reason}\n".encode())
 
     dispatcher.when_troubled = troubled
     if dispatcher.board.plan is None and order.plan is None:

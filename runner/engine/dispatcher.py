@@ -91,10 +91,10 @@ class Dispatcher:
             for envelope in envelopes:
                 self.board = reduce(self.board, envelope)
             self._publish(envelopes)
-        self._trouble("" if error is None else str(error))
         for entry in entries:
             entry.error = error
             entry.done.set()
+        self._trouble("" if error is None else str(error))
 
     def _trouble(self, reason: str) -> None:
         news = bool(reason) != bool(self._unwritable)

@@ -4,7 +4,7 @@ from tests.faults import clients, clocks, files, host, kills, odd_jobs, starts
 from tests.faults.suite import Fault
 
 FAULTS = (
-    Fault("runner killed at a moment", 6, 200, kills.at_moments),
+    Fault("runner killed at a moment", 4, 200, kills.at_moments),
     Fault("runner killed at a point", 18, 90, kills.at_points),
     Fault("simultaneous starts", 20, 60, starts.simultaneous),
     Fault("pid of a stranger", 1, 10, starts.reused_pid),
@@ -15,7 +15,7 @@ FAULTS = (
     Fault("job misbehaves", 2, 10, odd_jobs.odd_jobs),
     Fault("result.json cut", 200, 100_000, files.cut_results),
     Fault("ledger cut or rotten", 150, 6000, files.cut_ledger),
-    Fault("no room or descriptor at the n-th operation", 4, 60, host.at_operation),
+    Fault("no room or descriptor at the n-th operation", 2, 60, host.at_operation),
     Fault("disk full", 1, 6, host.full_disk),
     Fault("no file descriptors", 1, 10, host.no_descriptors),
     Fault("clock jumps a day", 1, 12, clocks.jumps),
