@@ -23,10 +23,13 @@ def execute(options: argparse.Namespace) -> int:
         problems = remove(left, sweeps, attempts=True) if options.yes else []
         print(json.dumps(_shape(left, removed=options.yes, problems=problems)))
         return 1 if problems else 0
+    for name in left.unreadable:
+        print(plain(f"{name}: its ledger cannot be read, so nothing of it is removed"))
     if left.docker:
         print(plain(f"{left.docker}: what is left there is not listed"))
     for name, number in left.still_running.items():
-        print(plain(f"{name}: {number} of its attempts still run; go on with them with: coopdeck run {name}"))
+        on = "demo" if name.startswith("demo/") else f"run {name}"
+        print(plain(f"{name}: {number} of its attempts still run; go on with them with: coopdeck {on}"))
     if left.empty and not left.attempts:
         print("nothing is left of ended sweeps")
         return 0
@@ -134,6 +137,7 @@ def _shape(left: Left, *, removed: bool, problems: list[str]) -> dict[str, objec
         "copies": files(left.copies),
         "attempts": files(left.attempts),
         "still_running": left.still_running,
+        "unreadable": left.unreadable,
         "docker": left.docker or None,
         "removed": removed,
         "problems": problems,

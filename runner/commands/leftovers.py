@@ -13,7 +13,7 @@ from runner.adapters import strays
 from runner.adapters.containers import DockerContainers, DockerSilent, Made, docker_program
 from runner.adapters.places import SweepLock
 from runner.adapters.processes import started_ticks
-from runner.commands.sweeps import Known
+from runner.commands.sweeps import DEMO_FOLDER, Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
 from runner.model.rows import ACTIVE, AttemptRow
@@ -26,6 +26,7 @@ class Owned:
     """A file, folder or process, and whose it is."""
 
     sweep: str
+    """As `named` has it."""
     what: str
     path: Path | None = None
     bytes: int = 0
@@ -45,12 +46,19 @@ class Left:
     """Of attempts that are over, with their sweeps."""
     still_running: dict[str, int] = field(default_factory=dict)
     """Attempts whose runner is gone and which can be adopted, by sweep."""
+    unreadable: list[str] = field(default_factory=list)
+    """Sweeps whose ledger does not tell what is over: nothing of theirs is touched."""
     docker: str = ""
     """Why Docker could not be asked."""
 
     @property
     def empty(self) -> bool:
         return not (self.containers or self.volumes or self.processes or self.sockets or self.copies)
+
+
+def named(sweep: Known) -> str:
+    """The demo, which stands in a folder of its own, may be called as a sweep of the project is."""
+    return f"demo/{sweep.name}" if sweep.places.root.match(str(DEMO_FOLDER)) else sweep.name
 
 
 def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
@@ -66,23 +74,24 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
             if sweep.pid is None:
                 boards.append((sweep, sweep.board()))
         except UsageRefused:
-            continue  # a ledger that cannot be read tells nothing of what is over
-    owners = {one.token: sweep.name for sweep, board in boards for row in board.jobs.values() for one in row.attempts}
+            left.unreadable.append(named(sweep))
+    owners = {one.token: named(sweep) for sweep, board in boards for row in board.jobs.values() for one in row.attempts}
     found = strays.carriers(owners.keys())
     for sweep, board in boards:
+        name = named(sweep)
         real |= board.plan is not None and board.plan.rehearsal is None and board.plan.backend == "docker"
         for row in board.jobs.values():
             for attempt in row.attempts:
                 if attempt is row.attempts[-1] and row.state in ACTIVE and _up(attempt, found):
-                    left.still_running[sweep.name] = left.still_running.get(sweep.name, 0) + 1
+                    left.still_running[name] = left.still_running.get(name, 0) + 1
                 else:
-                    left.tokens[attempt.token] = sweep.name
+                    left.tokens[attempt.token] = name
         if sweep.socket.exists():
-            left.sockets.append(Owned(sweep.name, str(sweep.socket), sweep.socket))
-        left.copies += [_folder(sweep, copy) for copy in _copies(board)]
+            left.sockets.append(Owned(name, str(sweep.socket), sweep.socket))
+        left.copies += [_folder(name, copy) for copy in _copies(board)]
         folder = sweep.folder / "attempts"
         if attempts and sweep.state(board) == "finished" and folder.is_dir():
-            left.attempts.append(_folder(sweep, folder))
+            left.attempts.append(_folder(name, folder))
     left.processes = [
         Owned(left.tokens[stray.token], f"{stray.pid} {_command(stray.pid)}")
         for stray in found
@@ -106,7 +115,7 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
             lock.acquire()
         except UsageRefused:
             continue
-        locks[sweep.name] = lock
+        locks[named(sweep)] = lock
     try:
         tokens = {token for token, sweep in left.tokens.items() if sweep in locks}
         anyio.run(_remove_in_docker, left, tokens)
@@ -115,14 +124,16 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
             if owned.sweep in locks and owned.path is not None:
                 problems += _delete(owned.path)
         if attempts:
-            finished = {one.name for one in sweeps if one.name in locks and one.board().finished_at is not None}
+            known = {named(one): one for one in sweeps}
             for owned in left.attempts:
-                if owned.sweep in finished and owned.path is not None:
+                # A runner may have come and gone since.
+                finished = owned.sweep in locks and known[owned.sweep].board().finished_at is not None
+                if finished and owned.path is not None:
                     problems += _delete(owned.path)
     finally:
         for lock in locks.values():
             lock.release()
-    problems += [f"the sweep '{name}' has a runner now" for name in {one.name for one in sweeps} - locks.keys()]
+    problems += [f"the sweep '{name}' has a runner now" for name in {named(one) for one in sweeps} - locks.keys()]
     return problems
 
 
@@ -156,9 +167,9 @@ def _copies(board: Board) -> list[Path]:
     ]  # fmt: skip
 
 
-def _folder(sweep: Known, folder: Path) -> Owned:
+def _folder(sweep: str, folder: Path) -> Owned:
     size = sum(path.lstat().st_blocks * 512 for path in folder.rglob("*"))
-    return Owned(sweep.name, str(folder), folder, size)
+    return Owned(sweep, str(folder), folder, size)
 
 
 def _docker() -> DockerContainers:

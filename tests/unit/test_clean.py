@@ -16,6 +16,7 @@ from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import started_ticks
 from runner.commands import clean
+from runner.commands.sweeps import DEMO_FOLDER
 from runner.model import events as ev
 from runner.model.ids import PairId
 from runner.model.outcome import Outcome
@@ -40,6 +41,7 @@ elif sys.argv[1] == "ps":
 class Project:
     def __init__(self, root: Path) -> None:
         self.places = Places(root)
+        root.mkdir(parents=True, exist_ok=True)
         self.listed = root / "listed"
         self.listed.write_text("")
         self.docker = root / "docker"
@@ -167,6 +169,35 @@ def test_without_docker_the_rest_is_cleaned(project: Project, capsys: pytest.Cap
     says = run(capsys, "--yes")
     assert says.splitlines()[0].endswith("Cannot connect to the Docker daemon: what is left there is not listed")
     assert says.endswith("removed: 1 stale socket\n")
+
+
+def test_a_ledger_that_cannot_be_read_is_named_and_left_alone(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.finished("s", T1)
+    broken = project.places.ledger("broken")
+    (broken.parent / "attempts").mkdir(parents=True)
+    broken.write_text("no database at all")
+    project.places.socket("broken").touch()
+    says = run(capsys, "--yes", "--attempts")
+    assert says == "broken: its ledger cannot be read, so nothing of it is removed\nnothing is left of ended sweeps\n"
+    assert json.loads(run(capsys, "--yes", "--attempts", "--json"))["unreadable"] == ["broken"]
+    assert (broken.parent / "attempts").exists()
+
+
+def test_a_demo_of_the_same_name_is_another_sweep(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    project.finished("s", T1)
+    demo = Project(project.places.root / DEMO_FOLDER)
+    demo.finished("s", T2)
+    for places in (project.places, demo.places):
+        places.socket("s").touch()
+    lock = SweepLock(project.places.lock("s"))
+    lock.acquire()
+    says = run(capsys, "--yes")
+    assert "  demo/s  " in says
+    assert says.endswith("removed: 1 stale socket\n")
+    assert project.places.socket("s").exists()
+    lock.release()
 
 
 @pytest.mark.parametrize(("answers", "left"), [(["n", "y"], (True, False)), (["yes", ""], (False, True))])
