@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Collection
 from contextlib import suppress
 from functools import partial
@@ -24,6 +25,10 @@ class Process:
         self.started_ticks = started_ticks
         self._child = child
         self._pidfd = os.pidfd_open(pid)
+
+    def age_s(self) -> float:
+        ticks_a_second = os.sysconf("SC_CLK_TCK")
+        return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - self.started_ticks / ticks_a_second)
 
     async def wait(self) -> int | None:
         await anyio.wait_readable(self._pidfd)

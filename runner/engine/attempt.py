@@ -118,8 +118,8 @@ class Attempts:
             return
         if attempt.pid is None:
             await self._record(ev.AttemptStarted(row.spec.id, attempt.number, running.pid, running.started_ticks))
-        # The wall clock may have jumped meanwhile; an adopted attempt is given at least a minute.
-        left = self._plan().timeout_s - max(0.0, self.clock.now() - attempt.starting_at)
+        # Not by the time of day, which may have jumped meanwhile; an adopted attempt is given at least a minute.
+        left = self._plan().timeout_s - running.age_s()
         await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
 
     async def _start(self, order: LaunchOrder) -> Running:

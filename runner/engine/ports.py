@@ -60,6 +60,9 @@ class Running(Protocol):
     def started_ticks(self) -> int:
         """Clock ticks since boot; with the pid it names the process for good."""
 
+    def age_s(self) -> float:
+        """How long it has been up, by a clock that nobody sets."""
+
     async def wait(self) -> int | None:
         """Until the process is over; its exit status, negative for a signal, None where it cannot be known."""
 

@@ -67,6 +67,10 @@ class FakeProcess:
         self.started_ticks = pid * 100
         self.over = anyio.Event()
         self.ended_by_us = False
+        self.up_s = 0.0
+
+    def age_s(self) -> float:
+        return self.up_s
 
     async def wait(self) -> int | None:
         await self.over.wait()

@@ -112,3 +112,10 @@ async def test_a_process_is_found_by_its_token(tmp_path: Path) -> None:
     await process.end(0.1)
     assert await launcher.find("tok-77") is None
     assert await found.wait() is None
+
+
+async def test_it_knows_how_long_a_process_has_been_up_whatever_the_time_of_day(tmp_path: Path) -> None:
+    process = await ProcessLauncher().start(python(tmp_path, "import time; time.sleep(60)"))
+    await anyio.sleep(0.3)
+    assert 0.2 < process.age_s() < 10
+    await process.end(1.0)

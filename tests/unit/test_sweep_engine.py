@@ -374,3 +374,25 @@ async def test_a_ledger_that_refuses_is_a_hold_for_clients_and_ends_nothing() ->
     assert not deck.dispatcher.shown.holds
     assert troubles[-1] == ""
     assert troubles[0]
+
+
+async def test_a_clock_set_forward_a_day_ends_no_adopted_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[float | None] = []
+    move_on_after = anyio.move_on_after
+
+    def noted(delay: float | None) -> anyio.CancelScope:
+        limits.append(delay)
+        return move_on_after(delay)
+
+    launcher = FakeLauncher()
+    old = await launcher.start(FakeCooperbench().order(the_plan(), jobs(1)[0], 1, "token-1", None))  # type: ignore[arg-type]
+    old.up_s = 600.0
+    deck = Deck(
+        ledger=left_by_another_runner(the_plan(), STARTING, ev.AttemptStarted(ONE, 1, old.pid, old.started_ticks)),
+        launcher=launcher,
+    )
+    deck.clock.time += 86_400
+    monkeypatch.setattr("runner.engine.attempt.anyio.move_on_after", noted)
+    await deck.run()
+    assert deck.board.jobs[ONE].state == "done"
+    assert 3000.0 in limits
