@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from runner.adapters.quarantine import MARK, read_guarded
+from runner.model.outcome import Outcome
 from tests.unit.fakes import OK
 
 
@@ -13,13 +14,13 @@ class Killed(BaseException):
 
 
 def test_a_read_that_kills_the_runner_is_tried_twice(tmp_path: Path) -> None:
-    def kills() -> None:
+    def kills() -> Outcome:
         raise Killed
 
     for _ in range(2):
         with pytest.raises(Killed):
-            read_guarded(tmp_path, kills)  # type: ignore[arg-type, return-value]
-    outcome = read_guarded(tmp_path, kills)  # type: ignore[arg-type, return-value]
+            read_guarded(tmp_path, kills)
+    outcome = read_guarded(tmp_path, kills)
     assert outcome.failure == "quarantine"
     assert outcome.cost_usd is None
     assert str(tmp_path) in outcome.evidence
