@@ -4,13 +4,27 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from runner.adapters.dataset import read_dataset
+from runner.model.selection import select_pairs
 from tests.faults.bed import Bed, Unready, kill, until
 from tests.faults.faulty_daemon import POINTS
 from tests.faults.invariants import at_the_end, between
 
 JOBS = 200
 KILLS_A_SWEEP = 10
+TROUBLES: tuple[dict[str, Any], ...] = (
+    {"fault": "unavailable", "spent": True, "after": 0.6},
+    {"fault": "rate", "after": 0.3},
+    {"fault": "crash", "after": 0.7},
+    {"fault": "kill", "after": 0.5},
+    {"fault": "truncated"},
+    {"fault": "negative"},
+    {"fault": "host-enospc", "after": 0.4},
+)
+"""Of first attempts: what they spent must be counted whoever was up to see it."""
+TROUBLED = 0.15
 LAST_POINTS = frozenset(point for point in POINTS if "SweepFinished" in point or point == "in run files")
 """Passed once in a runner's life, at its end."""
 
@@ -18,8 +32,9 @@ LAST_POINTS = frozenset(point for point in POINTS if "SweepFinished" in point or
 def at_moments(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
     """Several moments in one sweep: the next runner takes up what the last one left."""
     for sweep in range(-(-cases // KILLS_A_SWEEP)):
-        bed = Bed(folder / str(sweep), JOBS, ("solo", "coop-comm"))
         moments = min(KILLS_A_SWEEP, cases - sweep * KILLS_A_SWEEP)
+        jobs = JOBS if moments == KILLS_A_SWEEP else JOBS // 2
+        bed = Bed(folder / str(sweep), jobs, ("solo", "coop-comm"), attempts=4, faults=_troubles(seeded))
         try:
             for moment in range(moments):
                 wrong = _kill_once(bed, seeded)
@@ -28,6 +43,16 @@ def at_moments(folder: Path, seeded: random.Random, cases: int) -> Iterator[list
                 yield wrong
         finally:
             bed.close()
+
+
+def _troubles(seeded: random.Random) -> list[dict[str, Any]]:
+    pairs = select_pairs(read_dataset(None), subset="lite")
+    return [
+        {"match": {"repo": pair.repo, "task": pair.task, "features": list(pair.features), "attempt": 1}}
+        | seeded.choice(TROUBLES)
+        for pair in pairs
+        if seeded.random() < TROUBLED
+    ]
 
 
 def _kill_once(bed: Bed, seeded: random.Random) -> list[str]:
