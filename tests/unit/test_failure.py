@@ -4,7 +4,7 @@ import pytest
 
 from runner.model.failure import EVIDENCE_LIMIT, Evidence, classify, one_line
 from runner.model.outcome import FailureClass
-from runner.model.retry import verdict
+from runner.model.retry import HOST_TRIES, verdict
 
 QUOTA = (
     "litellm.RateLimitError: RateLimitError: OpenAIException - Error code: 429 - {'error': {'message': 'You exceeded "
@@ -72,3 +72,8 @@ def test_the_delay_grows_and_is_drawn_from_its_upper_half() -> None:
     assert (low, high) == (15.0, 30.0)
     assert verdict("rate", 2, 3, 1.0).delay_s == 60.0
     assert verdict("rate", 9, 10, 1.0).delay_s == 300.0
+
+
+def test_a_short_host_has_tries_of_its_own_and_not_for_ever() -> None:
+    assert verdict("host", HOST_TRIES - 1, 1, 0.0).again
+    assert not verdict("host", HOST_TRIES, 1, 0.0).again
