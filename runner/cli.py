@@ -19,6 +19,7 @@ DEMO = {"sweep": "command-a", "rehearse": True, "subset": "lite", "model": ["com
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status."""
+    _open_what_is_closed()
     try:
         status = _run(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -57,6 +58,13 @@ def _run(arguments: list[str]) -> int:
         name = "overview"
     status: int = import_module(f"runner.commands.{name}").execute(options)
     return status
+
+
+def _open_what_is_closed() -> None:
+    """Standard files that the caller has closed (`>&-`): no ledger or socket may come to stand in their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the process's life
 
 
 def _unread() -> int:

@@ -144,6 +144,7 @@ def other_results(plan: Plan, spec: JobSpec) -> tuple[str, str] | None:
     except (NotAResult, OSError):
         return None
     model, agent = values.get("model"), values.get("agent_framework")
-    if (model, agent) == (spec.model, plan.agent):
+    # Without names of the right type it is nobody's result, and runs again as any other broken one.
+    if not isinstance(model, str) or not isinstance(agent, str) or (model, agent) == (spec.model, plan.agent):
         return None
     return str(folder), one_line(f"{model} with {agent}")

@@ -76,7 +76,12 @@ class _Watcher:
     @property
     def _detached(self) -> bool:
         """Somebody else watches too, and a runner stays for as long as anybody does."""
-        return self.board.finished_at is not None and self._attached > 1
+        return self._nothing_more and self._attached > 1
+
+    @property
+    def _nothing_more(self) -> bool:
+        """Finished, or held by the budget, which is said only when nothing runs any more: the runner waits for us."""
+        return self.board.finished_at is not None or any(hold.cause == "budget" for hold in self.board.holds)
 
     async def _follow(self) -> None:
         try:
@@ -98,7 +103,7 @@ class _Watcher:
         else:
             self._tell(update.envelopes)
         runner = self.board.runner
-        if self.board.finished_at is not None or (runner is not None and runner.stopped_at is not None):
+        if self._nothing_more or (runner is not None and runner.stopped_at is not None):
             self._over.set()
         elif update.link == "reconnecting" and self._places.runner_pid(self._sweep) is None:
             self._catch_up()

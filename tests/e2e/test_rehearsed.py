@@ -184,6 +184,18 @@ def test_with_a_sound_result_nothing_is_bought_and_with_force_everything(tmp_pat
     assert forced["cost_usd"] == pytest.approx(2 * first["cost_usd"], abs=1e-6)
 
 
+def test_a_spent_budget_ends_the_run_and_a_larger_one_goes_on(tmp_path: Path) -> None:
+    how = ("run", "poor", "--rehearse", "--speed", "5000", "--subset", "lite", "--smoke", "5", "--json")
+    poor = coopdeck(tmp_path, *how, "--budget", "0.01", "-c", "1", timeout=60)
+    assert poor.returncode == 1, poor.stderr
+    assert [event["type"] for event in lines(poor)[-3:]] == ["QueueHeld", "RunnerStopped", "summary"]
+    assert 0 < lines(poor)[-1]["results"] < 15
+    again = coopdeck(tmp_path, *how, "--budget", "0.01", timeout=60)
+    assert (again.returncode, lines(again)[-1]["attempts"]) == (1, lines(poor)[-1]["attempts"])
+    rich = coopdeck(tmp_path, *how, "--budget", "100", timeout=60)
+    assert (rich.returncode, lines(rich)[-1]["results"]) == (0, 15)
+
+
 def _until(true: Any, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not true():

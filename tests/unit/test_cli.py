@@ -176,3 +176,12 @@ def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:
     script = f"{sys.executable} -m runner.cli run s --subset all -m m --dry-run | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=folder, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, "sweep s\n", "")
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_files_are_no_error(closed: str, folder: Path) -> None:
+    how = "run s --rehearse --speed 9000 --subset lite --smoke 1 --settings solo"
+    script = f"{sys.executable} -P -m runner.cli {how} {closed}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=folder, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "logs/s-solo/summary.json").is_file()

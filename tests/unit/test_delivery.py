@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.adapters.cooperbench import CooperbenchFiles
+from runner.adapters.cooperbench import CooperbenchFiles, other_results
 from runner.adapters.delivery import KEPT, deliver, result_folder
 from runner.model.outcome import Outcome
 from tests.unit.test_result_files import SAMPLES, plan, spec
@@ -84,3 +84,13 @@ async def test_a_failure_never_replaces_a_sound_result(tmp_path: Path) -> None:
     files = CooperbenchFiles(tmp_path)
     path = await files.deliver(the_plan, spec("solo"), tmp_path / "second", BAD, tag=True)
     assert json.loads((Path(path) / "result.json").read_text())["agent"]["status"] == "Submitted"
+
+
+def test_only_a_result_with_the_names_of_its_makers_is_somebody_elses(tmp_path: Path) -> None:
+    place = result_folder(tmp_path, spec("solo"))
+    place.mkdir(parents=True)
+    for broken in ({}, [], {"model": ["a"], "agent_framework": {}}, {"model": "other"}):
+        (place / "result.json").write_text(json.dumps(broken))
+        assert other_results(plan(tmp_path), spec("solo")) is None
+    (place / "result.json").write_text('{"model": "other", "agent_framework": "theirs"}')
+    assert other_results(plan(tmp_path), spec("solo")) == (str(place), "other with theirs")
