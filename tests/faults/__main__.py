@@ -18,7 +18,7 @@ def main() -> int:
         if options.only and options.only not in fault.name:
             continue
         cases = fault.short if options.short else fault.full
-        print(f"{fault.name}: {cases} cases ...", flush=True)
+        print(f"{fault.name}: at most {cases} cases ...", flush=True)
         verdict = play(fault, options.seed, cases)
         print(
             f"  {verdict.survived} of {verdict.cases} survived in {verdict.seconds:.1f} s {verdict.skipped}", flush=True

@@ -13,7 +13,7 @@ FAULTS = (
     Fault("client sends noise", 20, 200, clients.random_bytes),
     Fault("second user at the socket", 2, 2, clients.second_user),
     Fault("job misbehaves", 2, 10, odd_jobs.odd_jobs),
-    Fault("result.json cut", 200, 100_000, files.cut_results),
+    Fault("result.json cut", 200, 10_000, files.cut_results),
     Fault("ledger cut or rotten", 150, 6000, files.cut_ledger),
     Fault("no room or descriptor at the n-th operation", 2, 60, host.at_operation),
     Fault("disk full", 1, 6, host.full_disk),
