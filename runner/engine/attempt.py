@@ -178,7 +178,7 @@ class Attempts:
             over = True
             scope.cancel()
 
-        number, folder = attempt.number, self.sweep_dir / attempt.folder
+        number, folder, began = attempt.number, self.sweep_dir / attempt.folder, anyio.current_time()
         progress = self.cooperbench.progress(folder)
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(until_over, waiting.cancel_scope)
@@ -196,6 +196,10 @@ class Attempts:
             killed = exit_status is None or exit_status < 0
             ending.start_soon(self._leave_nothing, {attempt.token}, adopted, killed)
             outcome = await self._read(row, folder, exit_status)
+            if outcome.failure in {"crash", "corrupt"} and self.dispatcher.short_at > began:
+                # The room is back, and its last words are lost: the shortage is the likelier cause.
+                says = one_line(f"the host was short of something while it ran; {outcome.evidence}")
+                outcome = replace(outcome, failure="host", evidence=says)
             if not outcome.is_result:
                 # The last of what it spent; a result tells by itself.
                 await self._note(row, number, progress)

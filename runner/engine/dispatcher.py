@@ -40,6 +40,8 @@ class Dispatcher:
         self._waiting: deque[_Entry] = deque()
         self._news = anyio.Event()
         self._unwritable = ""
+        self.short_at = float("-inf")
+        """By the loop's clock, when the host was last seen to be short of something."""
         self.when_troubled: Callable[[str], None] = lambda _: None
         """Called with the reason when the ledger begins to refuse, and with an empty one when it takes events again."""
 
@@ -87,6 +89,7 @@ class Dispatcher:
                 await self._ledger.append(envelopes)
         except LedgerUnwritable as failure:
             error = failure
+            self.short_at = anyio.current_time()
         else:
             for envelope in envelopes:
                 self.board = reduce(self.board, envelope)

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+import anyio
+
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.ports import Clock, LaunchRefused, LedgerUnwritable
 from runner.model import events as ev
@@ -35,6 +37,7 @@ async def patiently(
         except (OSError, LaunchRefused) as error:
             if error.errno not in SHORT:
                 raise
+            dispatcher.short_at = anyio.current_time()
             if not give_up():
                 held = True
                 await _hold(dispatcher, f"the host is short of something: {error}")

@@ -396,3 +396,19 @@ async def test_a_clock_set_forward_a_day_ends_no_adopted_attempt(monkeypatch: py
     await deck.run()
     assert deck.board.jobs[ONE].state == "done"
     assert 3000.0 in limits
+
+
+async def test_who_dies_while_the_host_is_short_of_something_is_not_charged() -> None:
+    deck = Deck(launcher=FakeLauncher(holds=True))
+    deck.cooperbench.outcomes[ONE] = [Outcome("crash", "", "no last words", None), OK]
+
+    async def shortage(deck: Deck) -> None:
+        await until(lambda: bool(deck.launcher.running))
+        await anyio.sleep(0.01)
+        deck.dispatcher.short_at = anyio.current_time()
+        deck.launcher.holds = False
+        deck.launcher.running[1].over.set()
+
+    await deck.run(*planned(1, attempts=1), meanwhile=shortage)
+    row = deck.board.jobs[ONE]
+    assert (row.state, [one.outcome.failure for one in row.attempts if one.outcome]) == ("done", ["host", None])
