@@ -17,7 +17,8 @@ from tui.link import BoardLink, Change
 from tui.screens.ask import Ask, Choice
 from tui.screens.base import JobActions
 from tui.screens.sweep import SweepScreen
-from tui.screens.sweeps import SweepLine, SweepsScreen
+from tui.screens.sweeps import SweepLine as SweepLine
+from tui.screens.sweeps import SweepsScreen
 from tui.session import Session
 from tui.shell import Shell
 

@@ -45,7 +45,15 @@ ASCII = Glyphs(
 
 def wants_ascii(environ: Mapping[str, str] = os.environ) -> bool:
     """No Unicode where the terminal's encoding is not UTF-8, or the terminal draws nothing at all."""
-    if environ.get("TERM") == "dumb":
+    if environ.get("TERM") == "dumb" or _plain_c(environ):
         return True
     encodings = (getattr(sys.__stderr__, "encoding", None), locale.getpreferredencoding(False))
     return any((encoding or "ascii").lower().replace("-", "") != "utf8" for encoding in encodings)
+
+
+def _plain_c(environ: Mapping[str, str]) -> bool:
+    """Whether the user asks for the locale C, which Python takes for UTF-8 (PEP 540; PEP 538 sets LC_CTYPE)."""
+    ctype, lang = environ.get("LC_CTYPE"), environ.get("LANG")
+    if ctype == "C.UTF-8" and lang in {"C", "POSIX"}:
+        ctype = None
+    return (environ.get("LC_ALL") or ctype or lang) in {"C", "POSIX"}

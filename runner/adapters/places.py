@@ -91,7 +91,8 @@ class SweepLock:
 
     def acquire(self) -> None:
         """Raises UsageRefused, naming the holder, when another runner owns the sweep."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Not through a link: the note in it would overwrite whatever the link names.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if not _taken(descriptor):
             holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
             os.close(descriptor)

@@ -1,11 +1,13 @@
 """Opening the dashboard on a sweep: the one place where the command line meets the screen."""
 
 import sys
+from datetime import datetime
 
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.client import FinishedSweep, RunningSweep, Source
 from runner.commands.guard import restored_terminal
+from runner.commands.sweeps import Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
@@ -20,6 +22,27 @@ def show(places: Places, sweep: str) -> int:
 
 def show_running(places: Places, sweep: str) -> int:
     return _open(places, sweep, RunningSweep(places.socket(sweep)))
+
+
+def choose(sweeps: list[Known]) -> str | None:
+    """Let the user choose among sweeps on the screen; None when they only leave."""
+    from tui.app import SweepLine, choose_sweep
+
+    lines: dict[str, SweepLine] = {}
+    for sweep in sweeps:
+        try:
+            board = sweep.board()
+        except UsageRefused as error:
+            lines.setdefault(sweep.name, SweepLine(sweep.name, "unreadable", str(error), "", ""))
+            continue
+        total, rehearsal = board.total, board.plan is not None and board.plan.rehearsal is not None
+        counts = f"{total.results}/{total.jobs}{'  rehearsal' if rehearsal else ''}"
+        seen = datetime.fromtimestamp(board.at).strftime("%m-%d %H:%M")
+        # Of two sweeps of one name, the one that attach takes.
+        state, cost = sweep.state(board), f"${total.cost_usd:.2f}"
+        lines.setdefault(sweep.name, SweepLine(sweep.name, state, counts, cost, seen))
+    with restored_terminal():
+        return choose_sweep(list(lines.values()))
 
 
 def exit_status(board: Board) -> int:

@@ -1,6 +1,7 @@
 """`coopdeck` alone: the dashboard of the sweep that runs, or the list of all."""
 
 import argparse
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -8,7 +9,19 @@ from runner.commands.sweeps import known_sweeps
 
 
 def execute(options: argparse.Namespace) -> int:
-    running = [sweep for sweep in known_sweeps(Path.cwd()) if sweep.pid is not None]
-    name, sweep = ("attach", running[0].name) if len(running) == 1 else ("ls", None)
-    status: int = import_module(f"runner.commands.{name}").execute(argparse.Namespace(sweep=sweep, json=None))
+    """Without a terminal, or without any sweep, the list is that of `coopdeck ls`."""
+    sweeps = known_sweeps(Path.cwd())
+    running = [sweep for sweep in sweeps if sweep.pid is not None]
+    if len(running) == 1:
+        return _call("attach", running[0].name)
+    if not sweeps or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return _call("ls", None)
+    from runner.commands.dashboard import choose
+
+    chosen = choose(sweeps)
+    return 0 if chosen is None else _call("attach", chosen)
+
+
+def _call(command: str, sweep: str | None) -> int:
+    status: int = import_module(f"runner.commands.{command}").execute(argparse.Namespace(sweep=sweep, json=None))
     return status

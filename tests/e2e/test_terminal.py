@@ -177,3 +177,19 @@ def test_attach_offers_to_go_on_when_the_runner_was_killed(terminal: Terminal, p
     terminal.shows("REHEARSAL x20", "2/2", "finished")
     report = json.loads(_coopdeck(project, "report", "t", "--json"))
     assert (report["results"], report["failed"]) == (2, 0)
+
+
+def test_alone_it_offers_the_sweeps_to_choose_from(terminal: Terminal, project: Path) -> None:
+    for name in ("one", "two"):
+        how = ("--rehearse", "--subset", "lite", "--smoke", "1", "--settings", "solo", "--speed", "9000", "--headless")
+        _coopdeck(project, "run", name, *how)
+    terminal.type(COOPDECK)
+    terminal.shows("2 sweeps", "one", "two", "finished")
+    terminal.press("j", "Enter")
+    terminal.shows("coopdeck  one  1 jobs", "FINISHED")
+    terminal.press("d")
+    terminal.shows("total")
+    terminal.type(f"clear; {COOPDECK}")
+    terminal.shows("2 sweeps")
+    terminal.press("d")
+    terminal.until(lambda screen: "2 sweeps" not in screen, "the prompt")

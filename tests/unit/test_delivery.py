@@ -89,8 +89,8 @@ async def test_a_failure_never_replaces_a_sound_result(tmp_path: Path) -> None:
 def test_only_a_result_with_the_names_of_its_makers_is_somebody_elses(tmp_path: Path) -> None:
     place = result_folder(tmp_path, spec("solo"))
     place.mkdir(parents=True)
-    for broken in ({}, [], {"model": ["a"], "agent_framework": {}}, {"model": "other"}):
-        (place / "result.json").write_text(json.dumps(broken))
+    for broken in ("{}", "[]", '{"model": ["a"], "agent_framework": {}}', '{"model": "other"}'):
+        (place / "result.json").write_text(broken)
         assert other_results(plan(tmp_path), spec("solo")) is None
     (place / "result.json").write_text('{"model": "other", "agent_framework": "theirs"}')
     assert other_results(plan(tmp_path), spec("solo")) == (str(place), "other with theirs")

@@ -137,3 +137,11 @@ def test_the_lock_tells_the_holder_and_what_troubles_it(tmp_path: Path) -> None:
     assert places.runner_trouble("s") == ""
     lock.release()
     assert (places.runner_pid("s"), places.runner_trouble("s")) == (None, "")
+
+
+def test_a_link_in_the_locks_place_overwrites_nothing(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("precious")
+    (tmp_path / "lock").symlink_to("precious")
+    with pytest.raises(OSError, match="symbolic links"):
+        SweepLock(tmp_path / "lock").acquire()
+    assert (tmp_path / "precious").read_text() == "precious"
