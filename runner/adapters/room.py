@@ -5,7 +5,9 @@ import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-ROOM = 256 * 1024
+ROOM = 16 * 1024 * 1024
+"""For a log, a probe's lines and transcripts: with less than this free, an attempt had better not begin."""
+WRITTEN = 64 * 1024
 DESCRIPTORS = 12
 """A start takes a log, a pipe and a pidfd; several may start at once, and the ledger and a client need some too."""
 _PROBE = ".room"
@@ -34,10 +36,13 @@ def no_room(folder: Path) -> str:
 
 
 def _write(path: Path) -> None:
+    system = os.statvfs(path.parent)
+    if system.f_bavail * system.f_frsize < ROOM:
+        raise OSError(errno.ENOSPC, f"less than {ROOM >> 20} MB are free", str(path.parent))
     try:
         with open(path, "wb", buffering=0) as file:
-            # Real room: some file systems take bytes and find out later that they had none.
-            os.posix_fallocate(file.fileno(), 0, ROOM)
+            # Really: a quota is not in those numbers, and some file systems find out late that they had no room.
+            os.posix_fallocate(file.fileno(), 0, WRITTEN)
     finally:
         with suppress(OSError):
             path.unlink()

@@ -21,7 +21,7 @@ OPERATIONS = 150
 """About as many file operations of the kind a sweep of JOBS makes."""
 SHORT_S = 1.2
 END_S = 60.0
-DISK_MB = 6
+DISK_MB = 64
 
 
 def at_operation(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
