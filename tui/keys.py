@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["any", "app", "sweep", "job", "move", "log", "sweeps"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "sweeps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +41,30 @@ KEYS: tuple[Key, ...] = (
     Key("retry", "r", "retry", "run the selected job again; asks before a result is bought again", "job",
         ("sweep", "job"), footer=True),
     Key("pause", "p", "pause", "start nothing new, or go on", "sweep", ("app",), footer=True),
-    Key("filter", "slash", "filter", "filter the table; with the log in focus, search there", "find", ("sweep",),
+    Key("filter", "slash", "filter", "filter the table; with a pane in focus, search there", "find", ("sweep",),
         footer=True),
-    Key("search", "slash", "search", "find a text in the log", "find", ("job",), footer=True),
+    Key("search", "slash", "search", "find a text in the pane", "find", ("job",), footer=True),
     Key("sort", "s", "sort", "plan order, state, cost, time, steps", "find", ("sweep",), footer=True),
     Key("more-slots", "plus", "slots", "one job more at a time", "sweep", ("app",), footer=True, beside="fewer-slots"),
     Key("fewer-slots", "minus", "fewer slots", "one job fewer at a time", "sweep", ("app",)),
     Key("stop", "Q", "stop", "stop the runner: let what runs finish, or end it now", "sweep", ("app",), footer=True),
     Key("retry-failed", "R", "retry failed", "queue every failed job again", "sweep", ("app",), footer=True),
     Key("log", "1", "log", "the job's output", "job", ("sweep", "job")),
+    Key("steps", "2", "steps", "what each agent thought and ran, step by step", "job", ("sweep", "job")),
+    Key("talk", "3", "talk", "what the agents wrote to each other, and what they pushed", "job", ("sweep", "job")),
+    Key("patch", "4", "patch", "what each agent changed", "job", ("sweep", "job")),
     Key("tries", "5", "tries", "every attempt of the job: how it ended, and how we know", "job",
         ("sweep", "job"), footer=True),
-    Key("older-try", "left_square_bracket", "older try", "the output of the try before", "job", ("sweep", "job")),
-    Key("newer-try", "right_square_bracket", "newer try", "the output of the try after", "job", ("sweep", "job")),
-    Key("follow", "f", "follow", "keep the end of the log in view", "job", ("sweep", "job"), footer=True),
+    Key("older-try", "left_square_bracket", "older try", "the panes of the try before", "job", ("sweep", "job")),
+    Key("newer-try", "right_square_bracket", "newer try", "the panes of the try after", "job", ("sweep", "job")),
+    Key("follow", "f", "follow", "keep the end of the pane in view", "job", ("sweep", "job"), footer=True),
     Key("wrap", "w", "wrap", "fold long lines, or move along them with left and right", "job",
         ("sweep", "job"), footer=True),
+    Key("copy-path", "y", "copy path", "copy the path of what the pane shows, and say it", "job", ("sweep", "job"),
+        footer=True),
     Key("next-hit", "n", "next hit", "the next place where the search text is", "find", ("sweep", "job")),
     Key("last-hit", "N", "last hit", "the place before", "find", ("sweep", "job")),
-    Key("other-pane", "tab", "log/table", "from the table to the log and back", "move",
+    Key("other-pane", "tab", "pane/table", "from the table to the pane and back", "move",
         ("sweep",), palette=False, footer=True),
     Key("up", "up,k", "up", "one line up", "move", ("move",), palette=False),
     Key("down", "down,j", "down", "one line down", "move", ("move",), palette=False),
@@ -69,6 +74,8 @@ KEYS: tuple[Key, ...] = (
     Key("last", "G,end", "last", "to the last line", "move", ("move",), palette=False),
     Key("left", "left", "left", "back along unwrapped lines", "move", ("log",), palette=False),
     Key("right", "right", "right", "along unwrapped lines", "move", ("log",), palette=False),
+    Key("unfold", "enter,space", "unfold", "in the steps: all of the selected one, or its beginning again", "move",
+        ("entries",), palette=False),
     Key("help", "question_mark", "help", "this page", "screen", ("any",), footer=True),
     Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("any",), palette=False),
     Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("any",)),
@@ -92,6 +99,8 @@ _SHOWN = {
 
 _TOGETHER: tuple[tuple[Where, ...], ...] = (
     ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log"), ("any", "sweeps", "move"),
+    # Where there is something to unfold, its keys come before those of moving and of the screen.
+    ("any", "app", "log", "entries"),
 )  # fmt: skip
 
 

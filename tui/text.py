@@ -51,7 +51,7 @@ def spread(left: Line, right: Line, width: int) -> Line:
     return (*left, Span(" " * (room - width_of(left))), *right)
 
 
-def clip(line: Line, width: int) -> Line:
+def clip(line: Line, width: int, *, more: str = "…") -> Line:
     """The line in at most `width` cells."""
     kept: list[Span] = []
     for span in line:
@@ -61,7 +61,7 @@ def clip(line: Line, width: int) -> Line:
             width -= length
             continue
         if width > 0:
-            kept.append(Span(fit(span.text, width), span.tone))
+            kept.append(Span(fit(span.text, width, more=more), span.tone))
         break
     return tuple(kept)
 

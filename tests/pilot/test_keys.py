@@ -11,6 +11,7 @@ from tui.screens.help import help_lines
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepsScreen
+from tui.widgets.entry_pane import EntryPane
 from tui.widgets.line_table import LineTable
 from tui.widgets.log_pane import LogPane
 
@@ -19,8 +20,9 @@ OWNERS: dict[str, list[type]] = {
     "app": [CoopdeckApp],
     "sweep": [SweepScreen],
     "job": [JobScreen],
-    "move": [LineTable, LogPane],
-    "log": [LogPane],
+    "move": [LineTable, LogPane, EntryPane],
+    "log": [LogPane, EntryPane],
+    "entries": [EntryPane],
     "sweeps": [SweepsScreen],
 }
 

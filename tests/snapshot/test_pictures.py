@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from runner.model import events as ev
 from styles.themes import DARK, LIGHT, PLAIN
 from tests.pilot.boards import NOW, FakeSource, Maker, middle, recorded
+from tests.pilot.tries import patched, talking
 from tui.app import ChooserApp, CoopdeckApp
 from tui.screens.sweeps import SweepLine
 
@@ -65,6 +66,43 @@ def test_a_failed_job_and_its_tries(snap_compare: Compare, tmp_path: Path) -> No
 
 def test_a_job_full_screen(snap_compare: Compare, tmp_path: Path) -> None:
     assert snap_compare(app_for(tmp_path, middle()), press=["enter"], terminal_size=SMALL, run_before=settled)
+
+
+def with_files(tmp_path: Path) -> CoopdeckApp:
+    """The first job's pair talks, and has patches."""
+    maker = middle()
+    app = app_for(tmp_path, maker)
+    row = next(row for row in maker.board.jobs.values() if row.state == "running")
+    folder, pair = tmp_path / row.attempts[-1].folder, row.spec.pair
+    talking(folder)
+    patched(folder / "logs" / row.spec.run_name / "coop" / pair.repo / str(pair.task) / pair.folder)
+    return app
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
+@pytest.mark.parametrize("pane", ["1", "2", "3", "4", "5"], ids=["log", "steps", "talk", "patch", "tries"])
+def test_a_pane(snap_compare: Compare, tmp_path: Path, pane: str, size: tuple[int, int]) -> None:
+    app = with_files(tmp_path)
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press("enter", pane)
+        await settled(pilot)
+        # The second step is unfolded.
+        await pilot.press(*(("g", "j", "space") if pane == "2" else ()))
+
+    assert snap_compare(app, terminal_size=size, run_before=pressed)
+
+
+def test_a_pane_under_the_table(snap_compare: Compare, tmp_path: Path) -> None:
+    app = with_files(tmp_path)
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press("3", "tab")
+        await settled(pilot)
+
+    assert snap_compare(app, terminal_size=SMALL, run_before=pressed)
 
 
 def test_held_and_paused(snap_compare: Compare, tmp_path: Path) -> None:

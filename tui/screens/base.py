@@ -9,11 +9,12 @@ from runner.model.rows import ACTIVE, JobRow
 from tui.keys import Where
 from tui.link import Change
 from tui.rows import job_name
+from tui.sanitise import clean
 from tui.screens.ask import Ask, Choice
 from tui.session import Session
 from tui.widgets.foot import Foot
 from tui.widgets.job_view import JobView
-from tui.widgets.log_pane import LogPane
+from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 
 SEARCH = "search"
@@ -47,7 +48,7 @@ class JobActions(Screen[None]):
 
     def restyle(self) -> None:
         """Another theme."""
-        self.view.log_pane.restyle()
+        self.view.restyle()
         self.refresh()
 
     def attend(self) -> None:
@@ -94,15 +95,36 @@ class JobActions(Screen[None]):
         else:
             self.session.send(Retry(row.spec.id))
 
-    # -- the log ------------------------------------------------------------------------------------------------
+    # -- its panes ----------------------------------------------------------------------------------------------
 
     def action_log(self) -> None:
-        self.attend()
-        self.view.switch("log")
+        self._switch("log")
+
+    def action_steps(self) -> None:
+        self._switch("steps")
+
+    def action_talk(self) -> None:
+        self._switch("talk")
+
+    def action_patch(self) -> None:
+        self._switch("patch")
 
     def action_tries(self) -> None:
+        self._switch("tries")
+
+    def _switch(self, pane: str) -> None:
         self.attend()
-        self.view.switch("tries")
+        self.view.switch(pane)
+
+    def action_copy_path(self) -> None:
+        self.attend()
+        path = self.view.current.path
+        if path is None:
+            self.say("nothing is shown here that has a path", ok=False)
+            return
+        # A terminal that knows no OSC 52 copies nothing: the path is said as well.
+        self.app.copy_to_clipboard(str(path))
+        self.say(f"copied: {clean(str(path), ascii_only=self.session.glyphs.ascii_only)}")
 
     def action_older_try(self) -> None:
         self.attend()
@@ -114,31 +136,30 @@ class JobActions(Screen[None]):
 
     def action_follow(self) -> None:
         self.attend()
-        self.view.log_pane.toggle_follow()
+        self.view.current.toggle_follow()
 
     def action_wrap(self) -> None:
         self.attend()
-        self.view.log_pane.toggle_wrap()
+        self.view.current.toggle_wrap()
 
     def action_next_hit(self) -> None:
         self.attend()
-        self.view.log_pane.search_again()
+        self.view.current.search_again()
 
     def action_last_hit(self) -> None:
         self.attend()
-        self.view.log_pane.search_again(back=True)
+        self.view.current.search_again(back=True)
 
-    def on_log_pane_said(self, message: LogPane.Said) -> None:
+    def on_pane_said(self, message: Pane.Said) -> None:
         self.say(message.says)
 
     def begin_search(self) -> None:
         self.attend()
-        self.view.switch("log")
         self.foot.display = False
-        self.prompt.ask(SEARCH, self.view.log_pane.needle)
+        self.prompt.ask(SEARCH, self.view.current.needle)
 
     def on_prompt_closed(self, message: Prompt.Closed) -> None:
         self.foot.display = True
         if message.purpose == SEARCH:
-            self.view.log_pane.search(message.text)
-            self.view.log_pane.focus()
+            self.view.current.search(message.text)
+            self.view.current.focus()

@@ -46,7 +46,7 @@ class JobScreen(JobActions):
     def on_mount(self) -> None:
         self.view.show(self.job)
         self.view.switch(self._pane)
-        self.view.focusable_pane.focus()
+        self.view.current.focus()
         self._draw_lines()
 
     def on_resize(self) -> None:
@@ -72,8 +72,8 @@ class JobScreen(JobActions):
             self.stand.show([job_line(row, session.eyes())])
 
     def action_close(self) -> None:
-        if self.view.log_pane.needle:
-            self.view.log_pane.search("")
+        if self.view.current.needle:
+            self.view.current.search("")
         else:
             self.dismiss()
 

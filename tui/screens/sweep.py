@@ -171,8 +171,8 @@ class SweepScreen(JobActions):
             self.app.push_screen(JobScreen(self.session, self.job.spec.id, self.view.pane))
 
     def action_back(self) -> None:
-        if self.focused is not self.table and self.view.log_pane.needle:
-            self.view.log_pane.search("")
+        if self.focused is not self.table and self.view.current.needle:
+            self.view.current.search("")
         elif self.focused is not self.table:
             self.table.focus()
         elif self.filter:
@@ -180,7 +180,7 @@ class SweepScreen(JobActions):
 
     def action_other_pane(self) -> None:
         self.attend()
-        target = self.view.focusable_pane if self.focused is self.table else self.table
+        target = self.view.current if self.focused is self.table else self.table
         target.focus()
 
     def action_sort(self) -> None:

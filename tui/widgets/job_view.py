@@ -1,18 +1,27 @@
-"""The panes of one job: its log and its tries, under a rule that names them."""
+"""The panes of one job, one at a time, under a rule that names them."""
 
 from textual.app import ComposeResult
-from textual.containers import Vertical, VerticalScroll
-from textual.widget import Widget
+from textual.containers import Vertical
 
 from runner.model.rows import JobRow
 from styles.themes import Tone
+from tui.job_files import JobFiles, job_files
 from tui.keys import KEYS
-from tui.rows import STATE_TONES, job_name, tries_lines
+from tui.patch import PatchReading
+from tui.reading import Reading
+from tui.rows import STATE_TONES, job_name
 from tui.sanitise import clean
 from tui.session import Session
+from tui.steps import StepsReading
+from tui.talk import TalkReading
 from tui.text import Line, Span, clip, fit, join, width_of
+from tui.tries import TriesReading
+from tui.widgets.entry_pane import EntryPane
 from tui.widgets.lines import Lines
 from tui.widgets.log_pane import LogPane
+from tui.widgets.pane import Pane
+
+PANES = ("log", "steps", "talk", "patch", "tries")
 
 
 class JobView(Vertical):
@@ -25,24 +34,26 @@ class JobView(Vertical):
         self.pane = "log"
         self.attempt: int | None = None
         """The try that is shown; None for the newest."""
-        self.log_pane = LogPane(ascii_only=session.glyphs.ascii_only, busy=session.busy, id="log")
+        ascii_only, busy = session.glyphs.ascii_only, session.busy
+        self.log_pane = LogPane(ascii_only=ascii_only, busy=busy, id="log")
+        self._entries = {name: EntryPane(ascii_only=ascii_only, busy=busy, id=name) for name in PANES[1:]}
+        self.panes: dict[str, Pane] = {"log": self.log_pane, **self._entries}
         self._title = Lines(id="job-title", classes="rule")
         self._why = Lines(id="why")
-        self._tries = Lines(id="tries-lines")
-        self._scroll = VerticalScroll(self._tries, id="tries")
 
     def compose(self) -> ComposeResult:
         yield self._title
         yield self._why
-        yield self.log_pane
-        yield self._scroll
+        yield from self.panes.values()
 
     def on_mount(self) -> None:
-        self._scroll.display = False
+        for name, pane in self.panes.items():
+            pane.display = name == self.pane
 
     @property
-    def focusable_pane(self) -> Widget:
-        return self.log_pane if self.pane == "log" else self._scroll
+    def current(self) -> Pane:
+        """The pane in view."""
+        return self.panes[self.pane]
 
     def show(self, row: JobRow | None) -> None:
         """Another job, or the same one as it is now."""
@@ -50,23 +61,20 @@ class JobView(Vertical):
             self.attempt = None
         self.row = row
         self._draw_why()
-        if self.pane == "log":
-            self._open_log()
-        else:
-            self._draw_tries()
+        self._open()
         self.draw_title()
 
     def switch(self, pane: str) -> None:
-        had_focus = self.screen.focused is self.focusable_pane
+        had_focus = self.current.has_focus
         self.pane = pane
-        self.log_pane.display = pane == "log"
-        self._scroll.display = pane == "tries"
+        for name, one in self.panes.items():
+            one.display = name == pane
         if had_focus:
-            self.focusable_pane.focus()
+            self.current.focus()
         self.show(self.row)
 
     def older(self, by: int) -> None:
-        """The log of another try."""
+        """The files of another try."""
         row = self.row
         if row is None or not row.attempts:
             return
@@ -77,24 +85,49 @@ class JobView(Vertical):
 
     def tick(self) -> None:
         """The times of a running try go on."""
-        if self.pane == "tries" and self.row is not None:
-            self._draw_tries()
+        if self.pane == "tries":
+            self._open()
 
-    def _open_log(self) -> None:
-        row, folder = self.row, self._session.sweep_dir
-        if row is None:
-            self.log_pane.open(None, "no job selected")
-        elif not row.attempts:
-            says = "a result was there already: nothing was run" if row.state == "skipped" else "not started yet"
-            self.log_pane.open(None, says)
-        elif folder is None:
-            self.log_pane.open(None, "the sweep's folder is not known yet")
-        else:
-            attempt = row.attempts[(self.attempt or len(row.attempts)) - 1]
-            says = "no output yet" if attempt.ended_at is None else "this try left no output"
-            path = folder / attempt.folder / "output.log"
-            if path != self.log_pane.path or says != self.log_pane.empty:
-                self.log_pane.open(path, says)
+    def restyle(self) -> None:
+        """Another theme."""
+        for pane in self.panes.values():
+            pane.restyle()
+
+    def _open(self) -> None:
+        """The pane in view reads the files of the job in view; the others read nothing."""
+        session, row = self._session, self.row
+        speed = session.board.plan.speed if session.board.plan else 1.0
+        files = job_files(row, self.attempt, session.sweep_dir, speed)
+        for name, pane in self._entries.items():
+            if name != self.pane:
+                pane.close()
+        if self.pane == "log":
+            self._open_log(files)
+            return
+        pane = self._entries[self.pane]
+        key = (row.spec.id if row else None, *(() if self.pane == "tries" else files.key))
+        pane.open(key, files, lambda: self._reading(files))
+        if isinstance(pane.reading, TriesReading) and row is not None:
+            pane.reading.show(row, session.eyes())
+            pane.poll(force=True)
+
+    def _reading(self, files: JobFiles) -> Reading:
+        glyphs = self._session.glyphs
+        match self.pane:
+            case "steps":
+                return StepsReading(files, glyphs)
+            case "talk":
+                return TalkReading(files, glyphs)
+            case "patch":
+                return PatchReading(files, glyphs)
+            case _:
+                return TriesReading(files, self._session.eyes())
+
+    def _open_log(self, files: JobFiles) -> None:
+        says = files.says or ("this try left no output" if files.ended else "no output yet")
+        path = files.attempt / "output.log" if files.attempt else None
+        if path is None or path != self.log_pane.path or says != self.log_pane.empty:
+            self.log_pane.open(path, says)
 
     def _draw_why(self) -> None:
         """The whole sentence about a job that is not well: the table has room for its beginning alone."""
@@ -106,40 +139,39 @@ class JobView(Vertical):
         reason = clean(row.reason, ascii_only=glyphs.ascii_only)
         self._why.show([(Span(fit(f" {reason}", self.size.width, more=glyphs.more), STATE_TONES[row.state]),)])
 
-    def _draw_tries(self) -> None:
-        if self.row is not None:
-            self._tries.show(tries_lines(self.row, self._session.eyes(), self.size.width))
-
     def draw_title(self) -> None:
         """The rule: the job, the panes, what the log does."""
         session, row, width = self._session, self.row, self.size.width
         rule = session.glyphs.rule
         name: Line = (Span("no job", "muted"),)
         if row is not None:
-            number = self.attempt or len(row.attempts)
-            which = (Span(f"  try {number}", "muted"),) if number and self.pane == "log" else ()
-            name = (Span(job_name(row, session.glyphs), "strong"), *which)
-        panes = join(
+            name = (Span(job_name(row, session.glyphs), "strong"),)
+        panes = [
             (Span(session.keymap.shown(key), "key"), Span(f" {key.label}", "strong" if on else "muted"))
             for key in KEYS
-            if key.id in {"log", "tries"}
+            if key.id in PANES
             for on in (key.id == self.pane,)
-        )
-        status = self.log_pane.status if self.pane == "log" else ""
-        focused: bool = self.screen.focused is self.focusable_pane
-        tone: Tone = "title" if focused else "bar"
+        ]
+        status = self.current.status
+        tone: Tone = "title" if self.current.has_focus else "bar"
         left: Line = (Span(rule + " ", tone), *name, Span(" "))
-        right: Line = (Span(" "), *panes, *((Span(f"  {status}", "muted"),) if status else ()), Span(f" {rule}", tone))
-        left = clip(left, max(0, width - width_of(right)))
+        end: Line = (*((Span(f"  {status}", "muted"),) if status else ()), Span(f" {rule}", tone))
+        right: Line = (Span(" "), *join(panes), *end)
+        if width_of(left) + width_of(right) > width:
+            right = (Span(" "), *join(panes, " "), *end)
+        number = (self.attempt or len(row.attempts)) if row is not None and self.pane != "tries" else 0
+        which = (*left, Span(f" try {number} ", "muted"))
+        if number and width_of(which) + width_of(right) <= width:
+            left = which
+        left = clip(left, max(0, width - width_of(right)), more=session.glyphs.more)
         fill = rule * max(0, width - width_of(left) - width_of(right))
         self._title.show([(*left, Span(fill, tone), *right)])
 
-    def on_log_pane_moved(self) -> None:
+    def on_pane_moved(self) -> None:
         self.draw_title()
 
     def on_resize(self) -> None:
         self._draw_why()
-        self._draw_tries()
         self.draw_title()
 
     def on_descendant_focus(self) -> None:

@@ -1,0 +1,241 @@
+"""The five panes of a job: switching, live growth, unfolding, searching, copying paths."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.model import events as ev
+from tests.pilot.boards import FakeSource, middle, recorded
+from tests.pilot.test_dashboard import app_for, drawn, main, of_state
+from tests.pilot.tries import Probe, patched, talking
+from tui.app import CoopdeckApp
+from tui.screens.job import JobScreen
+from tui.widgets.entry_pane import EntryPane
+from tui.widgets.job_view import PANES
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FakeSource:
+    """The first job in the table runs; its pair talks."""
+    source = FakeSource(middle(), tmp_path)
+    board = source.maker.board
+    row = board.jobs[of_state(source, "running")]
+    folder = tmp_path / row.attempts[-1].folder
+    talking(folder)
+    (folder / "output.log").write_text("raw output\n")
+    pair = row.spec.pair
+    patched(folder / "logs" / row.spec.run_name / "coop" / pair.repo / str(pair.task) / pair.folder)
+    return source
+
+
+def probe_of(source: FakeSource) -> Probe:
+    row = source.maker.board.jobs[of_state(source, "running")]
+    assert source.sweep_dir is not None
+    return Probe(source.sweep_dir / row.attempts[-1].folder)
+
+
+def pane(app: CoopdeckApp) -> EntryPane:
+    view = app.screen.view  # type: ignore[attr-defined]
+    assert isinstance(view.current, EntryPane)
+    return view.current
+
+
+async def test_keys_1_to_5_switch_the_panes_in_both_screens(source: FakeSource) -> None:
+    app = app_for(source)
+    words = {"1": "raw output", "2": "sleep 100", "3": "not read yet", "4": "agent1.patch", "5": "try 1"}
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        for opened in (False, True):
+            if opened:
+                await pilot.press("enter")
+                assert isinstance(app.screen, JobScreen)
+            for key, name in zip("12345", PANES, strict=True):
+                await pilot.press(key)
+                await pilot.pause(0.15)
+                assert app.screen.view.pane == name  # type: ignore[attr-defined]
+                assert words[key] in drawn(app)
+                assert [one.display for one in main(app).view.panes.values()].count(True) == 1
+
+
+async def test_a_message_is_in_the_talk_within_a_second(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("3")
+        await pilot.pause(0.3)
+        probe_of(source).letter("message_sent", "agent2", "agent1", 50, "brand new words", wait=False)
+        begun = time.monotonic()
+        while "brand new words" not in drawn(app):
+            assert time.monotonic() - begun < 1
+            await pilot.pause(0.05)
+        assert pane(app).status == "follow"
+
+
+async def test_steps_unfold_with_enter_and_space(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "2", "g")
+        await pilot.pause(0.2)
+        assert "Then I plan." not in drawn(app)
+        await pilot.press("enter")
+        assert isinstance(app.screen, JobScreen)
+        assert "Then I plan." in drawn(app)
+        await pilot.press("space")
+        assert "Then I plan." not in drawn(app)
+        await pilot.press("j", "space")
+        assert "20 more lines" not in drawn(app)
+        for _ in range(45):
+            await pilot.press("j")
+        assert pane(app).cursor > 1
+        for _ in range(60):
+            await pilot.press("k")
+        assert (pane(app).cursor, pane(app)._top, pane(app)._sub) == (0, 0, 0)
+        await pilot.press("4")
+        await pilot.pause(0.2)
+        top = pane(app)._top
+        await pilot.press("space")
+        assert pane(app)._top > top
+
+
+async def test_an_unfolded_step_stays_while_steps_come(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "2", "g", "space")
+        await pilot.pause(0.2)
+        probe_of(source).step("agent1", 6, 60, "a step that comes")
+        await pilot.pause(0.3)
+        assert "Then I plan." in drawn(app)
+        await pilot.press("f")
+        assert "a step that comes" in drawn(app)
+        assert pane(app).status == "follow"
+
+
+@pytest.mark.parametrize(
+    ("key", "word"), [("2", "no remote"), ("2", "I agree"), ("3", "anybody"), ("4", "dashes"), ("5", "attempts/")]
+)
+async def test_search_works_in_every_pane(source: FakeSource, key: str, word: str) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", key, "g", "slash", *(("space" if c == " " else c) for c in word if c != "/"))
+        needle = word.replace("/", "")
+        await pilot.press("enter")
+        await pilot.pause(0.2)
+        shown = drawn(app)
+        assert needle in shown.replace(f"/{needle}", "")
+        assert pane(app).needle == needle
+        await pilot.press("n", "N")
+        await pilot.pause(0.1)
+        await pilot.press("escape")
+        assert isinstance(app.screen, JobScreen)
+        assert pane(app).needle == ""
+
+
+async def test_a_search_that_finds_nothing_says_so(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "3", "n")
+        await pilot.pause(0.1)
+        assert "nothing to search for" in drawn(app)
+        await pilot.press("slash", "q", "q", "x", "enter")
+        await pilot.pause(0.2)
+        assert "'qqx' is not in this pane" in drawn(app)
+
+
+async def test_the_path_is_copied_and_said(source: FakeSource) -> None:
+    app = app_for(source)
+    names = {"1": "output.log", "2": "probe.jsonl", "3": "probe.jsonl", "4": "agent1.patch", "5": "/1"}
+    async with app.run_test(size=(200, 24)) as pilot:
+        await pilot.pause()
+        for key, name in names.items():
+            await pilot.press(key)
+            await pilot.pause(0.2)
+            await pilot.press("y")
+            await pilot.pause()
+            assert app.clipboard.endswith(name)
+            assert f"copied: {app.clipboard}" in drawn(app)
+
+
+async def test_wrap_and_sideways(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(60, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "3", "g")
+        await pilot.pause(0.2)
+        assert "help page" in drawn(app)
+        await pilot.press("w")
+        assert "Tell me what" not in drawn(app)
+        assert pane(app).status.startswith("unwrapped")
+        await pilot.press(*["right"] * 4)
+        assert "Tell me what" in drawn(app)
+
+
+async def test_panes_follow_the_selected_job_and_its_tries(source: FakeSource) -> None:
+    app = app_for(source)
+    board = source.maker.board
+    failed = board.jobs[of_state(source, "failed")]
+    assert source.sweep_dir is not None
+    for number in (1, 3):
+        Probe(source.sweep_dir / f"attempts/{failed.spec.id}/{number}").step("agent1", 1, 1, f"this is try {number}")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("2", *["j"] * 4)
+        await pilot.pause(0.2)
+        assert main(app).job is failed
+        assert "this is try 3" in drawn(app)
+        await pilot.press("left_square_bracket", "left_square_bracket")
+        await pilot.pause(0.2)
+        assert "this is try 1" in drawn(app)
+        await pilot.press("G")
+        await pilot.pause(0.2)
+        assert "no steps were told of this try" in drawn(app)
+
+
+async def test_a_pane_goes_on_when_its_job_is_delivered(source: FakeSource, tmp_path: Path) -> None:
+    app = app_for(source)
+    job = of_state(source, "running")
+    patched(tmp_path / "delivered")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "2", "g", "space")
+        source.happen(
+            ev.AttemptEnded(job, 1, recorded()[job][1]),
+            ev.ResultDelivered(job, 1, str(tmp_path / "delivered")),
+            ev.JobSettled(job, "done"),
+        )
+        await pilot.pause(0.3)
+        assert "Then I plan." in drawn(app)
+        await pilot.press("4")
+        await pilot.pause(0.3)
+        assert pane(app).path == tmp_path / "delivered" / "agent1.patch"
+
+
+@pytest.mark.parametrize("size", [(80, 24), (30, 10), (160, 45), (20, 17)])
+async def test_nothing_hostile_reaches_the_screen(source: FakeSource, size: tuple[int, int]) -> None:
+    app = app_for(source)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        for key in "2345":
+            await pilot.press(key, "g")
+            await pilot.pause(0.15)
+            for _ in range(4):
+                await pilot.press("space", "pagedown")
+                text = drawn(app)
+                assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
+
+
+async def test_hidden_panes_read_nothing(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("2", "3", "1")
+        await pilot.pause(0.2)
+        assert all(one.reading is None for one in main(app).view._entries.values())
