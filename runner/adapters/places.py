@@ -67,6 +67,8 @@ class Places:
         """What the runner that owns the sweep says in its lock; None when nobody owns it."""
         try:
             descriptor = os.open(self.lock(sweep), os.O_RDWR | os.O_CLOEXEC)
+        except PermissionError:
+            return _foreign(self.lock(sweep))
         except OSError:
             return None
         try:
@@ -116,6 +118,20 @@ class SweepLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _foreign(lock: Path) -> dict[str, object] | None:
+    """Who holds the lock of another user, which we may not open: the kernel's own list tells (proc_locks(5))."""
+    with suppress(OSError, ValueError, IndexError):
+        found = lock.stat()
+        for line in Path("/proc/locks").read_text().splitlines():
+            words = line.split()
+            if words[1:4] != ["FLOCK", "ADVISORY", "WRITE"] or int(words[5].split(":")[2]) != found.st_ino:
+                continue
+            # Not the device: for some file systems stat(2) names another one.
+            if Path("/proc", words[4]).stat().st_uid == found.st_uid:
+                return {"pid": int(words[4])}
+    return None
 
 
 def _taken(descriptor: int) -> bool:

@@ -1,7 +1,7 @@
 """What may stand behind `--`: arguments for upstream's `run` that coopdeck has no business with."""
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from runner.model.refusal import UsageRefused
 
@@ -37,6 +37,8 @@ _SHORT = {
     "-a": "--agent", "-c": "--concurrency", "-h": "--help",
 }  # fmt: skip
 
+_SECRET = frozenset({"password", "passwd", "secret", "token", "access_token", "key", "api_key", "apikey", "api-key"})
+
 
 def check_extra(arguments: Sequence[str]) -> None:
     """Refuse what coopdeck sets itself, abbreviated or not, and what may not be written down."""
@@ -52,10 +54,12 @@ def check_extra(arguments: Sequence[str]) -> None:
 def check_url(place: str, url: str) -> None:
     """Refuse an address with a password in it: it would stand in the ledger and in every process list."""
     try:
-        password = urlsplit(url).password
+        parts = urlsplit(url)
+        password = parts.password
     except ValueError:
         raise UsageRefused(f"{place} is not an address: '{url}'") from None
-    if password:
+    # redis://host/?password=... is another way to write it.
+    if password or any(name.lower() in _SECRET for name, _ in parse_qsl(parts.query)):
         raise UsageRefused(f"{place} holds a password, which would stand in the ledger and in every process list")
 
 

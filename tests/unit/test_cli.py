@@ -63,6 +63,7 @@ BAD: list[tuple[list[str], str]] = [
     ([*LITE, "--backend", "podman"], "--backend must be one of docker, modal, gcp"),
     ([*LITE, "--agent-config", "no.yaml"], "no.yaml, and there is no such file"),
     ([*LITE, "--redis", "redis://:hush@host"], "--redis holds a password"),
+    ([*LITE, "--redis", "redis://host/0?password=hush"], "--redis holds a password"),
     ([*LITE, "--dataset-dir", "nowhere"], "no dataset folder at"),
     ([*LITE, "--log-dir", "not-a-program"], "which is not a folder"),
     (LITE, "there is no cooperbench at"),

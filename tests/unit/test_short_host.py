@@ -145,3 +145,28 @@ def test_a_link_in_the_locks_place_overwrites_nothing(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic links"):
         SweepLock(tmp_path / "lock").acquire()
     assert (tmp_path / "precious").read_text() == "precious"
+
+
+def test_the_runner_of_another_user_is_seen_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = Places(tmp_path)
+    places.sweep_dir("s").mkdir(parents=True)
+    lock = SweepLock(places.lock("s"))
+    lock.acquire()
+
+    def refuse(path: Path, *_: object) -> int:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    with monkeypatch.context() as another:
+        another.setattr("runner.adapters.places.os.open", refuse)
+        another.setattr("runner.adapters.places.Path.read_text", lambda _: _locks(places.lock("s")))
+        assert places.runner_pid("s") == os.getpid()
+    lock.release()
+    with monkeypatch.context() as another:
+        another.setattr("runner.adapters.places.os.open", refuse)
+        assert places.runner_pid("s") is None
+
+
+def _locks(lock: Path) -> str:
+    """As the kernel lists it; some sandboxes have an empty /proc/locks."""
+    ours = f"2: FLOCK  ADVISORY  WRITE {os.getpid()} fe:01:{lock.stat().st_ino} 0 EOF"
+    return f"1: POSIX  ADVISORY  READ 1 fe:01:7 0 EOF\n{ours}\n"
