@@ -16,6 +16,9 @@ from pathlib import Path
 
 import anyio
 
+# By name: anyio loads this at its first use, which must not be when no file can be opened any more.
+from anyio import open_signal_receiver
+
 from runner import __version__
 from runner.adapters.clock import SystemClock
 from runner.adapters.containers import DockerContainers, NoContainers, docker_program
@@ -137,7 +140,7 @@ def _containers(plan: Plan | None) -> Containers:
 
 async def _on_signals(obey: Callable[[Command], Awaitable[Reply]]) -> None:
     """SIGTERM and SIGINT drain; again, they stop now. A closed terminal (SIGHUP) is none of our business."""
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
             await obey(Stop("drain"))
             break
@@ -150,9 +153,10 @@ def _say(line: str) -> None:
     with suppress(OSError):
         sys.stdout.write(line + "\n")
         sys.stdout.flush()
-    silence = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silence, 1)
-    os.close(silence)
+    with suppress(OSError):
+        silence = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silence, 1)
+        os.close(silence)
 
 
 def _leaves(group: BaseExceptionGroup[UsageRefused]) -> list[UsageRefused]:
