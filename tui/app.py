@@ -73,6 +73,12 @@ class CoopdeckApp(Shell):
         if isinstance(self.screen, JobActions):
             self.screen.tick()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        screen = self.screen_stack[-1] if self.screen_stack else None
+        if isinstance(screen, JobActions) and not screen.check_action(action, parameters):
+            return False
+        return super().check_action(action, parameters)
+
     # -- asking the runner --------------------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:

@@ -39,6 +39,9 @@ class Counts:
     added: int = 0
     removed: int = 0
     more: int = 0
+    heads: set[int] = field(default_factory=set)
+    """Lines that begin like a change and name a file."""
+    _lines: int = 0
     _old: int = 0
     _new: int = 0
 
@@ -50,7 +53,14 @@ class Counts:
             self._old, self._new = int(hunk[1] or 1), int(hunk[2] or 1)
         elif line.startswith(_GIT):
             self._file(_name_in_head(line))
-        elif line.startswith("+++ "):
+        elif line.startswith(("--- ", "+++ ")):
+            self._head(line)
+        self._lines += 1
+
+    def _head(self, line: str) -> None:
+        if len(self.heads) < 2 * MOST_FILES:
+            self.heads.add(self._lines)
+        if line.startswith("+++ "):
             name = _name(line)
             if name is not None and (not self.changes or self.changes[-1].name != name):
                 self._file(name)
@@ -178,7 +188,15 @@ class PatchReading(Reading):
         lines = patch.file.window(at - 1, 1) if at else []
         if not lines:
             return [Row(())]
-        return [Row((*self._line(lines[0].text), *((Span(f" {self.glyphs.more}", "warn"),) * lines[0].cut)), 2)]
+        return [
+            Row(
+                (
+                    *self._line(lines[0].text, lines[0].number in patch.counts.heads),
+                    *((Span(f" {self.glyphs.more}", "warn"),) * lines[0].cut),
+                ),
+                2,
+            )
+        ]
 
     # -- the patches --------------------------------------------------------------------------------------------
 
@@ -232,9 +250,9 @@ class PatchReading(Reading):
         line: Line = (Span("    "), *_plus_minus(change.added, change.removed, 5), Span(f"  {self.said(change.name)}"))
         return (*line, Span("  both agents", "loud")) if change.name in self._both else line
 
-    def _line(self, text: str) -> Line:
+    def _line(self, text: str, head: bool) -> Line:
         shown = f" {self.said(text)}"
-        tone = _tone(text)
+        tone: Tone = "muted" if head else _tone(text)
         if text.startswith(_GIT) and _name_in_head(text) in self._both:
             return (Span(shown, tone), Span("  both agents", "loud"))
         return (Span(shown, tone),)
@@ -262,7 +280,7 @@ def _plus_minus(added: int, removed: int, width: int = 0) -> Line:
 def _tone(text: str) -> Tone:
     if text.startswith("diff "):
         return "strong"
-    if text.startswith(("+++ ", "--- ", "index ", "new file", "deleted file", "similarity", "rename ", "old mode")):
+    if text.startswith(("index ", "new file", "deleted file", "similarity", "rename ", "old mode")):
         return "muted"
     if text.startswith("@@"):
         return "run"

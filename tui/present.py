@@ -121,7 +121,9 @@ def _bar(tally: Tally, width: int, glyphs: Glyphs) -> Line:
 def _eta(tally: Tally, seconds: float | None) -> str:
     if tally.jobs and tally.settled == tally.jobs:
         return "     done"
-    return f"{'eta -':>9}" if seconds is None else f"{'eta ' + about(seconds):>9}"
+    text = "eta -" if seconds is None else f"eta {about(seconds)}"
+    # A blank before it whatever its length: a sweep of days has a longer one.
+    return f" {text:>8}"
 
 
 def _counts(tally: Tally, room: int = 10_000) -> Line:

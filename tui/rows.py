@@ -63,7 +63,7 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
     waiting = state == "queued"
     doing, tone = doing_of(row, eyes)
     tried = len(row.attempts)
-    pair = spec.pair.short if spec.repeat == 1 else f"{spec.pair.short} #{spec.repeat}"
+    pair = spec.pair.short if spec.repeat == 1 else f"{spec.pair.short} r{spec.repeat}"
     steps = row.steps
     quiet: Tone = "muted" if waiting else "text"
     idle = ""
@@ -187,7 +187,7 @@ def job_line(row: JobRow, eyes: Eyes) -> Line:
 
 def job_name(row: JobRow, glyphs: Glyphs) -> str:
     spec = row.spec
-    repeat = f" #{spec.repeat}" if spec.repeat > 1 else ""
+    repeat = f" r{spec.repeat}" if spec.repeat > 1 else ""
     return clean(f"{spec.setting} {spec.pair.short}{repeat}", ascii_only=glyphs.ascii_only)
 
 

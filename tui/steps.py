@@ -7,7 +7,7 @@ from typing import Literal
 
 from styles.themes import Tone
 from tui.evidence import Evidence
-from tui.format import clock, money, short_agent
+from tui.format import about, clock, money, short_agent
 from tui.glyphs import Glyphs
 from tui.growing import Record, Ref, number, words
 from tui.job_files import JobFiles
@@ -246,7 +246,5 @@ def _verdict(status: float | None) -> tuple[str, Tone]:
 
 
 def short(seconds: float) -> str:
-    """In four cells: `0.4s`, `12s`, `3m`."""
-    if seconds < 9.95:
-        return f"{max(0.0, seconds):.1f}s"
-    return f"{seconds:.0f}s" if seconds < 999.5 else f"{seconds / 60:.0f}m"
+    """In four or five cells: `0.4s`, `12s`, `3m`, `1h05m`."""
+    return f"{max(0.0, seconds):.1f}s" if seconds < 9.95 else about(seconds)

@@ -239,3 +239,24 @@ async def test_hidden_panes_read_nothing(source: FakeSource) -> None:
         await pilot.press("2", "3", "1")
         await pilot.pause(0.2)
         assert all(one.reading is None for one in main(app).view._entries.values())
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_what_is_typed_before_the_prompt_has_the_focus_does_nothing_else(
+    source: FakeSource, opened: bool
+) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("2", "enter" if opened else "tab")
+        await pilot.press("slash")
+        app.screen.set_focus(pane(app))
+        await pilot.press("p", "x", "R", "d", "Q", "3")
+        await pilot.pause()
+        assert source.asked == []
+        assert app.screen.prompt.display  # type: ignore[attr-defined]
+        assert app.screen.view.pane == "steps"  # type: ignore[attr-defined]
+        app.screen.prompt._input.focus()  # type: ignore[attr-defined]
+        await pilot.press("p", "q", "escape", "p")
+        await pilot.pause()
+        assert len(source.asked) == 1

@@ -42,6 +42,11 @@ def test_a_head_per_agent_its_files_and_its_diff(tmp_path: Path) -> None:
     second = lines.index(" agent2  agent2.patch  1 file  +1 -1")
     assert reading.path(0) == tmp_path / "agent1.patch"
     assert reading.path(second) == tmp_path / "agent2.patch"
+    rows = [row for entry in range(reading.count) for row in reading.rows(entry, unfolded=False) if row.line]
+    tones = {said([row]): row.line[0].tone for row in rows}
+    assert tones[" --- a line that begins with dashes"] == "error"
+    assert tones[" --- a/src/click/core.py"] == "muted"
+    assert tones[" +    return value"] == "ok"
     for line in PATCHES["agent2.patch"].splitlines()[1:]:
         assert f" {line}" in lines
 

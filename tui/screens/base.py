@@ -6,7 +6,7 @@ from textual.screen import Screen
 
 from runner.model.commands import Cancel, Command, Retry
 from runner.model.rows import ACTIVE, JobRow
-from tui.keys import Where
+from tui.keys import Where, keys_for
 from tui.link import Change
 from tui.rows import job_name
 from tui.sanitise import clean
@@ -50,6 +50,10 @@ class JobActions(Screen[None]):
         """Another theme."""
         self.view.restyle()
         self.refresh()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys typed before the prompt has the focus are words of it, and do nothing else."""
+        return not (self.prompt.display and any(key.action == action for key in keys_for("any", "app", self.WHERE)))
 
     def attend(self) -> None:
         """The user does something with the job in view: it stays in view from now on."""

@@ -134,7 +134,8 @@ class EntryPane(Pane):
 
     def _marked(self, strip: Strip, width: int) -> Strip:
         tone = tone_styles(self.app.theme)["cursor" if self.has_focus else "shade"]
-        return strip.adjust_cell_length(width, self.rich_style).apply_style(tone)
+        full = strip.adjust_cell_length(width, self.rich_style)
+        return Strip([Segment(segment.text, (segment.style or self.rich_style) + tone) for segment in full], width)
 
     def _strip(self, line: Line) -> Strip:
         styles = tone_styles(self.app.theme)
