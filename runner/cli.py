@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             case KeyboardInterrupt():
                 return INTERRUPTED
             case BrokenPipeError():
-                return _unread()
+                return _unread(argv)
             case OSError():
                 where = f"{cause.filename}: " if cause.filename else ""
                 return _refuse(f"{where}{cause.strerror or cause}", PREFLIGHT)
@@ -67,10 +67,13 @@ def _open_what_is_closed() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the process's life
 
 
-def _unread() -> int:
+def _unread(argv: Sequence[str] | None) -> int:
     """Whoever read our output has enough of it (`coopdeck ls | head`); the interpreter must not flush again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return RESULTS
+    asked = sys.argv[1:] if argv is None else argv
+    # A sweep goes on in the background: nobody can say yet that every job has a result.
+    watches = asked[:1] in (["run"], ["demo"]) and "--dry-run" not in asked
+    return FAILED if watches else RESULTS
 
 
 def _refuse(says: str, status: int) -> int:

@@ -42,6 +42,8 @@ from runner.model.refusal import UsageRefused
 from runner.model.settings import SETTINGS
 from runner.wire.codec import adapter
 
+FOLDER_S = 2.0
+"""Between two looks at whether the sweep's folder is still there."""
 LAST_WORD_S = 20.0
 """A runner that cannot write its last word ends as if it had been killed, which is made good at the next start."""
 
@@ -121,6 +123,7 @@ async def own(order: StartOrder) -> None:
         server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
         tasks.start_soon(_on_signals, sweep.obey)
+        tasks.start_soon(_on_lost_folder, lock, sweep.obey)
         _say('{"ready": true}')
         reason = await sweep.run()
         with anyio.move_on_after(LAST_WORD_S):
@@ -136,6 +139,14 @@ def _containers(plan: Plan | None) -> Containers:
         return NoContainers()
     teams = any(SETTINGS[setting].mode == "team" for setting in plan.settings)
     return DockerContainers(docker_program(os.environ), volumes=teams)
+
+
+async def _on_lost_folder(lock: SweepLock, obey: Callable[[Command], Awaitable[Reply]]) -> None:
+    """Without its folder nobody can find the runner, or be kept from starting another: let it spend no more."""
+    while lock.stands:  # noqa: ASYNC110 - a file system tells nobody that it has lost a file
+        await anyio.sleep(FOLDER_S)
+    os.write(2, b"the sweep's folder is gone; what runs may finish, nothing new starts\n")
+    await obey(Stop("drain"))
 
 
 async def _on_signals(obey: Callable[[Command], Awaitable[Reply]]) -> None:

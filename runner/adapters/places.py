@@ -106,6 +106,20 @@ class SweepLock:
         self.note("")
         os.ftruncate(descriptor, NOTE_BYTES)
 
+    @property
+    def stands(self) -> bool:
+        """Whether the file that is held is still the one that others would look at."""
+        if self._descriptor is None:
+            return False
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # who cannot look does not know
+        held = os.fstat(self._descriptor)
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
     def note(self, trouble: str) -> None:
         """Tell others what troubles the runner now; this works on a full disk too, for the room is taken already."""
         if self._descriptor is None:

@@ -14,8 +14,9 @@ from runner.model.board import Board
 def execute(options: argparse.Namespace) -> int:
     """Exit status as for `run`. A sweep with jobs left and no runner is offered to go on."""
     sweep = the_sweep(options.sweep, Path.cwd())
-    if sweep.pid is None and _wanted(read_board(sweep.places.ledger(sweep.name)), sweep.name):
-        _go_on(sweep.places, sweep.name)
+    board = read_board(sweep.places.ledger(sweep.name)) if sweep.pid is None else None
+    if board is not None and _wanted(board, sweep.name):
+        _go_on(sweep.places, sweep.name, board)
         return show_running(sweep.places, sweep.name)
     return show(sweep.places, sweep.name)
 
@@ -33,9 +34,11 @@ def _wanted(board: Board, name: str) -> bool:
         return False
 
 
-def _go_on(places: Places, name: str) -> None:
+def _go_on(places: Places, name: str, board: Board) -> None:
     # The runner's own modules are a tenth of the time that attaching takes, and seldom needed for it.
-    from runner.commands.starting import start_runner
+    from runner.commands.starting import start_checked
     from runner.daemon import StartOrder
 
-    start_runner(places, StartOrder(str(places.root), name, None, expects_client=True))
+    rows = [board.jobs[job] for job in board.order]
+    left = tuple(row.spec for row in rows if not row.settled)
+    start_checked(places, StartOrder(str(places.root), name, None, expects_client=True), board.plan, left)

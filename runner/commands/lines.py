@@ -106,7 +106,7 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
             return ""
         case _:
             row = after.jobs.get(event.job)
-            return f"{_name(after, row)}  {said}" if row and (said := _of_job(after, row, event)) else ""
+            return f"{job_name(after, row)}  {said}" if row and (said := _of_job(after, row, event)) else ""
 
 
 def _of_job(
@@ -142,7 +142,7 @@ def _ended(board: Board, event: ev.AttemptEnded, follows: ev.Event | None) -> st
             said += "; not tried again"
         case ev.JobSettled(_, "cancelled"):
             said = "cancelled"
-    return f"{_name(board, row)}  {said}"
+    return f"{job_name(board, row)}  {said}"
 
 
 def _result(outcome: Outcome) -> str:
@@ -152,7 +152,8 @@ def _result(outcome: Outcome) -> str:
     return f"{label}  {outcome.steps} steps  {cost}{took}"
 
 
-def _name(board: Board, row: JobRow) -> str:
+def job_name(board: Board, row: JobRow) -> str:
+    """Setting and pair, with the model and the repeat where a sweep has several."""
     spec = row.spec
     model = f" {spec.model}" if board.plan and len(board.plan.models) > 1 else ""
     repeat = f" r{spec.repeat}" if spec.repeat > 1 else ""

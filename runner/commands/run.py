@@ -8,10 +8,8 @@ from pathlib import Path
 from runner.adapters.cooperbench import other_results
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
-from runner.commands.logout import logout_warning
 from runner.commands.planning import plan_sweep
-from runner.commands.preflight import check_ready
-from runner.commands.starting import start_runner
+from runner.commands.starting import start_checked
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
@@ -34,14 +32,11 @@ def launch(options: argparse.Namespace, places: Places, plan: Plan, jobs: tuple[
     if not plan.force:
         for job in jobs:
             _refuse_others(plan, job)
-    check_ready(plan, jobs)
-    warning = logout_warning()
-    if warning is not None:
-        print(f"coopdeck: {warning}", file=sys.stderr)
     headless = options.headless or options.json or not (sys.stdin.isatty() and sys.stdout.isatty())
     ledger = places.ledger(sweep)
     last_seq = read_board(ledger).seq if ledger.is_file() else 0
-    start_runner(places, StartOrder(str(places.root), sweep, plan, jobs, expects_client=not options.detach))
+    order = StartOrder(str(places.root), sweep, plan, jobs, expects_client=not options.detach)
+    start_checked(places, order, plan, jobs)
     if options.detach:
         print(f"the sweep '{sweep}' runs in the background: coopdeck attach {sweep}")
         return 0

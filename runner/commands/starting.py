@@ -8,7 +8,10 @@ import time
 from pathlib import Path
 
 from runner.adapters.places import Places
+from runner.commands.logout import logout_warning
+from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
+from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
 from runner.wire.codec import adapter
 
@@ -46,6 +49,20 @@ def start_runner(places: Places, order: StartOrder) -> int:
         case {"refused": str(says)}:
             raise UsageRefused(says)
     raise UsageRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
+
+
+def start_checked(places: Places, order: StartOrder, plan: Plan | None, jobs: tuple[JobSpec, ...]) -> None:
+    """Start the runner on a machine that is ready for these jobs, with what the user should know beforehand.
+
+    Raises:
+        PreflightRefused, UsageRefused: nothing was started.
+    """
+    if plan is not None:
+        check_ready(plan, jobs)
+    warning = logout_warning()
+    if warning is not None:
+        print(f"coopdeck: {warning}", file=sys.stderr)
+    start_runner(places, order)
 
 
 def _first_line(runner: subprocess.Popen[bytes], order: bytes) -> object:

@@ -5,8 +5,9 @@ import json
 import time
 from pathlib import Path
 
-from runner.commands.lines import plain, spent
+from runner.commands.lines import job_name, plain, spent
 from runner.commands.sweeps import the_sweep
+from runner.model.board import Board
 from runner.model.forecast import forecast_board
 from runner.model.rows import JobRow
 from runner.model.summary import span, summarise
@@ -48,7 +49,7 @@ def execute(options: argparse.Namespace) -> int:
     for reason in [*holds, *(["paused"] if board.paused else [])]:
         print(plain(f"  held: {reason}"))
     for row in running:
-        print(plain("  " + _line(row, now)))
+        print(plain("  " + _line(board, row, now)))
     return 0
 
 
@@ -56,12 +57,12 @@ def _rehearsal(speed: float | None) -> str:
     return "" if speed is None else f" (a rehearsal at x{speed:g})"
 
 
-def _line(row: JobRow, now: float) -> str:
+def _line(board: Board, row: JobRow, now: float) -> str:
     attempt = row.running
     assert attempt is not None  # noqa: S101 - only rows that run come here
     doing = ", ".join(f"{agent.agent} {agent.doing}" for agent in row.agents) or row.state
     cost = "$?" if attempt.cost_usd is None else f"${attempt.cost_usd:.3f}"
     return (
-        f"{row.spec.setting} {row.spec.pair.short}  try {attempt.number}  {doing}"
+        f"{job_name(board, row)}  try {attempt.number}  {doing}"
         f"  {row.steps} steps  {cost}  {span(now - attempt.starting_at)}"
     )

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,3 +215,20 @@ def _attempts_of(folder: Path) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def test_a_runner_whose_folder_is_removed_starts_nothing_new(tmp_path: Path) -> None:
+    how = ("run", "gone", "--rehearse", "--speed", "20", "--subset", "lite", "--settings", "solo", "-c", "1")
+    assert coopdeck(tmp_path, *how, "--detach").returncode == 0
+    _until(lambda: '"running": ["' in coopdeck(tmp_path, "status", "gone", "--json").stdout)
+    pid = json.loads(coopdeck(tmp_path, "status", "gone", "--json").stdout)["runner_pid"]
+    shutil.rmtree(tmp_path / ".coopdeck")
+    _until(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_run_that_nobody_reads_any_more_does_not_claim_results(tmp_path: Path) -> None:
+    how = "run pipe --rehearse --speed 20 --subset lite --settings solo -c 1 --headless"
+    script = f"{' '.join(COOPDECK)} {how} | head -1 > first; echo ${{PIPESTATUS[0]}}"
+    ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
+    coopdeck(tmp_path, "stop", "pipe", "--now")
+    assert ran.stdout.strip() == "1"
