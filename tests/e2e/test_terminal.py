@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -141,16 +142,22 @@ def test_the_runner_outlives_the_terminal_and_two_dashboards_see_the_same(termin
     assert json.loads(_coopdeck(project, "status", "t", "--json"))["runner_pid"]
 
 
+def _dashboards(folder: Path) -> list[int]:
+    """The processes that show a demo of this folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it may end while it is looked at
+            ours = entry.name.isdigit() and (entry / "cwd").readlink() == folder
+            if ours and b"runner.cli\0demo" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
+
+
 def test_a_killed_dashboard_leaves_a_sane_terminal(terminal: Terminal) -> None:
     terminal.type("stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort > before; clear")
     terminal.type(f"{COOPDECK} demo --speed 10")
     terminal.shows("REHEARSAL x10", "running")
-    dashboards = [
-        int(entry.name)
-        for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and b"runner.cli\0demo" in (entry / "cmdline").read_bytes()
-        and (entry / "cwd").readlink() == terminal.folder
-    ]  # fmt: skip
+    dashboards = _dashboards(terminal.folder)
     assert len(dashboards) == 1
     os.kill(dashboards[0], signal.SIGKILL)
     terminal.shows("the dashboard was killed")
