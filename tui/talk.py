@@ -20,6 +20,7 @@ from tui.text import Line, Span, fit
 MOST_ENTRIES = 20_000
 MOST_READS = 16
 MOST_SENDS = 2000
+MOST_AGENTS = 64
 TEXT_LINES = 200
 ALIKE = 200
 """Characters by which a message that was read is known to be the one that was sent."""
@@ -85,15 +86,14 @@ class Talk:
             at = self._when(sender, text)
         letter = Letter("sent" if kind == "message_sent" else "lost", sender, to, at, ref)
         letter.waits = record.get("wait") is True
-        if letter.waits:
+        if letter.waits and len(self._waiting) < MOST_AGENTS:
             self._waiting[agent or sender] = letter
         early = self._early.get(key)
         if early and letter.kind == "sent":
             before = early.popleft()
             letter.reads = before.reads
             self.letters.remove(before)
-        self._add(letter)
-        if letter.kind == "sent":
+        if self._add(letter) and letter.kind == "sent":
             self._unread.setdefault(key, deque(maxlen=MOST_READS)).append(letter)
         return True
 
@@ -109,13 +109,14 @@ class Talk:
     def _step(self, ref: Ref, record: Record, agent: str, at: float | None) -> bool:
         self._over(agent, None, at)
         command = words(record.get("command"), 64 * 1024)
-        if "send_message" in command and len(sends := self._sends.setdefault(agent, [])) < MOST_SENDS:
+        known = agent in self._sends or len(self._sends) < MOST_AGENTS
+        if "send_message" in command and known and len(sends := self._sends.setdefault(agent, [])) < MOST_SENDS:
             sends.append((at, command[:4096]))
         if not (_PUSH.search(command) or _REQUEST.search(command)):
             return False
         letter = Letter("push", agent, "", at, ref)
-        self._pushing.setdefault(agent, []).append(letter)
-        self._add(letter)
+        if self._add(letter):
+            self._pushing.setdefault(agent, []).append(letter)
         return True
 
     def _over(self, agent: str, status: float | None, at: float | None) -> bool:
@@ -134,8 +135,8 @@ class Talk:
                 return True
         # Its reader may say so before its sender does.
         letter = Letter("read", key[0], to, at, ref, reads=[(to, at)])
-        self._early.setdefault(key, deque(maxlen=MOST_READS)).append(letter)
-        self._add(letter)
+        if self._add(letter):
+            self._early.setdefault(key, deque(maxlen=MOST_READS)).append(letter)
         return True
 
     def _when(self, sender: str, text: str) -> float | None:
@@ -147,14 +148,15 @@ class Talk:
                 return at
         return None
 
-    def _add(self, letter: Letter) -> None:
+    def _add(self, letter: Letter) -> bool:
         for name in (letter.sender, letter.to):
-            if name and name not in self.agents and len(self.agents) < 64:
+            if name and name not in self.agents and len(self.agents) < MOST_AGENTS:
                 self.agents.append(name)
         if len(self.letters) >= MOST_ENTRIES:
             self.more += 1
-        else:
-            self.letters.append(letter)
+            return False
+        self.letters.append(letter)
+        return True
 
 
 class TalkReading(Reading):

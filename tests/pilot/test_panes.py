@@ -260,3 +260,21 @@ async def test_what_is_typed_before_the_prompt_has_the_focus_does_nothing_else(
         await pilot.press("p", "q", "escape", "p")
         await pilot.pause()
         assert len(source.asked) == 1
+
+
+async def test_the_panes_are_ascii_and_tell_all_without_colour(source: FakeSource) -> None:
+    app = app_for(source, ascii_only=True, theme="coopdeck-plain")
+    words = {"2": "exit 128", "3": "LOST", "4": "both agents", "5": "try 1"}
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter")
+        for key, word in words.items():
+            await pilot.press(key, "g")
+            await pilot.pause(0.2)
+            text = drawn(app)
+            assert word in text
+            assert text.isascii(), {character for character in text if not character.isascii()}
+        await pilot.press("4")
+        await pilot.pause(0.2)
+        assert re.search(r"^ -    return None", drawn(app), re.MULTILINE)
+        assert re.search(r"^ \+    return value", drawn(app), re.MULTILINE)

@@ -1,6 +1,7 @@
 """What the agents said: sent, read, waited for, lost; pushes; live and from upstream's own files."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.pilot.tries import Probe, talking
 from tui.glyphs import ASCII, UNICODE
 from tui.job_files import JobFiles
 from tui.reading import Row
-from tui.talk import TalkReading
+from tui.talk import MOST_ENTRIES, TalkReading
 
 SAMPLES = Path(__file__).parents[1] / "data" / "sample_logs"
 COOP = SAMPLES / "sample/coop/toy_task/1/f1_f2"
@@ -156,3 +157,22 @@ def test_growth_costs_what_is_new(tmp_path: Path) -> None:
     whole(reading)
     assert reading.count == before + 5000
     assert not reading.advance()
+
+
+def test_any_number_of_messages_and_agents_is_bounded(tmp_path: Path) -> None:
+    probe = Probe(tmp_path)
+    with probe.path.open("w") as out:
+        for number in range(150_000):
+            name = f"n{number}"
+            kind = ("message_sent", "message_received", "step")[number % 3]
+            line = {"at": 1.0, "type": kind, "agent": name, "from": name, "to": "b", "text": f"{number}" * 60,
+                    "wait": True, "command": "send_message b 'x'; git push"}  # fmt: skip
+            out.write(json.dumps(line) + "\n")
+    reading = TalkReading(JobFiles(tmp_path), UNICODE)
+    tracemalloc.start()
+    whole(reading)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert reading.count == MOST_ENTRIES + 1
+    assert "more" in told(reading)[-1][0]
+    assert peak < 60_000_000
