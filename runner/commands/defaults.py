@@ -13,6 +13,7 @@ from runner.model.refusal import UsageRefused
 from runner.model.selection import closest
 
 FILE = "coopdeck.toml"
+FILE_BYTES = 1024 * 1024
 PREFIX = "COOPDECK_"
 BACKENDS = ("docker", "modal", "gcp")
 LONGEST_S = 30 * 86400.0
@@ -159,7 +160,11 @@ def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path,
 def read_file(path: Path) -> dict[str, Any]:
     """The `[run]` table of the project's settings; empty when there is no file."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            text = file.read(FILE_BYTES + 1)
+        if len(text) > FILE_BYTES:
+            raise UsageRefused(f"{path} is larger than {FILE_BYTES} bytes; that is no settings file")
+        document = tomllib.loads(text.decode("utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -172,6 +177,8 @@ def read_file(path: Path) -> dict[str, Any]:
     for key, value in document.items():
         if key in OPTIONS and not isinstance(value, dict):
             raise UsageRefused(f"{key} in {path} belongs below [run]")
+        if key != "run":
+            raise UsageRefused(f"there is no table or key '{key}' in {path}; {closest(key, ['run'])}")
     for key in table:
         allowed = [name for name, option in OPTIONS.items() if not option.flag_only]
         if key in OPTIONS and key not in allowed:

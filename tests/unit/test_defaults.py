@@ -78,6 +78,18 @@ def test_a_bad_file_is_a_sentence_with_the_place(tmp_path: Path, text: str, says
     assert str(tmp_path / "coopdeck.toml") in str(refused.value)
 
 
+def test_a_file_that_never_ends_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "coopdeck.toml").symlink_to("/dev/zero")
+    with pytest.raises(UsageRefused, match="larger than"):
+        _resolved(tmp_path)
+
+
+def test_a_misspelt_table_is_named(tmp_path: Path) -> None:
+    (tmp_path / "coopdeck.toml").write_text("[runn]\nslots = 2\n")
+    with pytest.raises(UsageRefused, match=r"'runn' .*run"):
+        _resolved(tmp_path)
+
+
 def test_a_bad_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageRefused, match="COOPDECK_BUDGET must be a number above 0, not 'much'"):
         _resolved(tmp_path, {"COOPDECK_BUDGET": "much"})
