@@ -153,19 +153,27 @@ def _dashboards(folder: Path) -> list[int]:
     return found
 
 
+def _line_settings(terminal: Terminal, name: str) -> str:
+    """What `stty` says of the terminal now, by way of a file that is there only when it is whole."""
+    what = "stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort"
+    terminal.type(f"{what} > {name}.part; mv {name}.part {name}")
+    told = terminal.folder / name
+    terminal.until(lambda screen: told.exists(), f"the file {name}")
+    return told.read_text()
+
+
 def test_a_killed_dashboard_leaves_a_sane_terminal(terminal: Terminal) -> None:
-    terminal.type("stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort > before; clear")
+    before = _line_settings(terminal, "before")
+    terminal.type("clear")
     terminal.type(f"{COOPDECK} demo --speed 10")
     terminal.shows("REHEARSAL x10", "running")
     dashboards = _dashboards(terminal.folder)
     assert len(dashboards) == 1
     os.kill(dashboards[0], signal.SIGKILL)
     terminal.shows("the dashboard was killed")
-    terminal.type(
-        "stty -a | tr ' ' '\\n' | grep -E '^-?(echo|icanon|isig|icrnl);?$' | sort > after; echo typed; cat -v"
-    )
-    terminal.shows("typed")
-    assert (terminal.folder / "after").read_text() == (terminal.folder / "before").read_text() != ""
+    assert _line_settings(terminal, "after") == before != ""
+    terminal.type("clear; echo $((611 * 997)); cat -v")
+    terminal.shows("609167")  # the answer, which the echo of the question does not hold
     # Nothing is reported into the shell any more: no mouse, no focus.
     terminal.press("x", "Enter")
     terminal.shows("x\nx\n")
