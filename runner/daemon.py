@@ -32,7 +32,7 @@ from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
 from runner.engine.patience import record
-from runner.engine.ports import Containers, LedgerUnwritable
+from runner.engine.ports import Containers, LedgerUnwritable, Supplier
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -119,7 +119,14 @@ async def own(order: StartOrder) -> None:
             await dispatcher.record(started, *opened)
         except LedgerUnwritable as error:
             raise UsageRefused(f"the sweep cannot begin: {error}") from None
-        sweep = Sweep(attempts, cooperbench, hub, expects_client=order.expects_client, recheck=was_finished)
+        sweep = Sweep(
+            attempts,
+            cooperbench,
+            hub,
+            expects_client=order.expects_client,
+            recheck=was_finished,
+            suppliers=_suppliers(dispatcher.board.plan),
+        )
         server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
         tasks.start_soon(_on_signals, sweep.obey)
@@ -139,6 +146,14 @@ def _containers(plan: Plan | None) -> Containers:
         return NoContainers()
     teams = any(SETTINGS[setting].mode == "team" for setting in plan.settings)
     return DockerContainers(docker_program(os.environ), volumes=teams)
+
+
+def _suppliers(plan: Plan | None) -> list[Supplier]:
+    """Who makes ready what this sweep's jobs need, by kind; what none is here for is not waited for."""
+    suppliers: list[Supplier] = []
+    if plan is None or plan.rehearsal is not None:
+        return suppliers
+    return suppliers
 
 
 async def _on_lost_folder(lock: SweepLock, obey: Callable[[Command], Awaitable[Reply]]) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from runner.client import Link
 from runner.model.board import Board
 from runner.model.forecast import forecast_board
+from runner.model.supplies import Supply
 from runner.model.tally import Tally
 from styles.themes import Tone
 from tui.format import about, bar, clock, cost, money, rate
@@ -249,9 +250,23 @@ def banner(board: Board, now: float, link: Link, width: int, glyphs: Glyphs) -> 
         for hold in board.holds:
             reason = clean_cell(hold.reason, glyphs)
             says.append((f"HELD by {clean_cell(hold.cause, glyphs)}: {reason}", "alarm"))
+        says += [(f"DOWN: {clean_cell(text, glyphs)}", "alarm") for text in _down(board)]
         if board.paused:
             says.append(("PAUSED: what runs goes on, nothing new starts (p resumes)", "loud"))
     return tuple((Span(fit(f" {text}", width, more=glyphs.more), tone),) for text, tone in says)
+
+
+def _down(board: Board) -> list[str]:
+    """What jobs wait for because it is down, things with the same cause on one line."""
+    causes: dict[str, list[Supply]] = {}
+    if board.finished_at is None:
+        for supply in board.supplies.values():
+            if supply.state == "down":
+                causes.setdefault(supply.says, []).append(supply)
+    return [
+        supplies[0].line if len(supplies) == 1 else f"{len(supplies)} things that jobs wait for: {says}"
+        for says, supplies in sorted(causes.items())
+    ]
 
 
 def _last_word(board: Board, now: float) -> tuple[str, Tone]:

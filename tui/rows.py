@@ -1,11 +1,14 @@
 """Pure presentation of one job: its row in the pairs table, its head line, its tries."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import assert_never
 
 from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec
 from runner.model.rows import ACTIVE, AttemptRow, JobRow, JobState
+from runner.model.supplies import Supply
 from styles.themes import Tone
 from tui.format import agents_line, clock, cost, money
 from tui.glyphs import Glyphs
@@ -53,6 +56,8 @@ class Eyes:
     speed: float
     attempts: int
     glyphs: Glyphs
+    lacks: Callable[[JobSpec], Supply | None] | None = None
+    """What a job waits for; None where the sweep watches over nothing."""
 
 
 def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
@@ -94,7 +99,7 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
         cost_usd=row.cost_usd,
         steps=steps,
         find=f"{spec.setting} {pair} {spec.pair.repo} {spec.model} {state} {label} {row.reason}".casefold(),
-        ticks=active or state == "retrying",
+        ticks=active or state == "retrying" or (waiting and eyes.lacks is not None),
     )
 
 
@@ -152,9 +157,17 @@ def doing_of(row: JobRow, eyes: Eyes) -> tuple[str, Tone]:
         case "cancelled":
             return "cancelled", "muted"
         case "queued":
+            lacking = eyes.lacks(row.spec) if eyes.lacks is not None else None
+            if lacking is not None:
+                return said(_waits(lacking)), "warn" if lacking.state in {"failed", "down"} else "muted"
             return said(row.reason), "muted"
         case never:
             assert_never(never)
+
+
+def _waits(supply: Supply) -> str:
+    """Without the image's name, which the pair tells."""
+    return f"waits for {supply.label.partition(' ')[0]}{supply.line.removeprefix(supply.label)}"
 
 
 def _after(word: str, text: str) -> str:

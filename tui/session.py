@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from runner.client import Source
 from runner.model.board import Board
 from runner.model.commands import Command
+from runner.model.supplies import lacking
 from tui.glyphs import Glyphs
 from tui.keys import Keymap
 from tui.link import Change
@@ -40,5 +42,6 @@ class Session:
         return self.source.sweep_dir
 
     def eyes(self) -> Eyes:
-        plan = self.board.plan
-        return Eyes(self.now(), plan.speed if plan else 1.0, plan.attempts if plan else 1, self.glyphs)
+        board, plan = self.board, self.board.plan
+        lacks = partial(lacking, board) if board.supplies else None
+        return Eyes(self.now(), plan.speed if plan else 1.0, plan.attempts if plan else 1, self.glyphs, lacks)

@@ -12,6 +12,7 @@ from runner.model.plan import Plan
 from runner.model.reduce import reduce
 from runner.model.rows import JobRow
 from runner.model.summary import span
+from runner.model.supplies import Supply
 from runner.wire.codec import dump_envelope
 
 MOST_SKIPS_NAMED = 3
@@ -95,6 +96,8 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
             return f"held: {reason}"
         case ev.QueueReleased(cause):
             return f"released: {cause}"
+        case ev.SupplySeen(supply):
+            return _supply(before.supplies.get(supply.key), supply)
         case ev.StopRequested(mode):
             return "stopping: what runs may finish" if mode == "drain" else "stopping now: what runs is ended"
         case ev.SweepFinished():
@@ -107,6 +110,15 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
         case _:
             row = after.jobs.get(event.job)
             return f"{job_name(after, row)}  {said}" if row and (said := _of_job(after, row, event)) else ""
+
+
+def _supply(before: Supply | None, supply: Supply) -> str:
+    """Changes of state alone: how far a pull is would be a line a second."""
+    if supply.state == "unknown" or (before is not None and before.state == supply.state):
+        return ""
+    if supply.state == "there" and (before is None or before.state == "unknown"):
+        return ""  # it was there all along
+    return supply.line
 
 
 def _of_job(
@@ -123,7 +135,9 @@ def _of_job(
             return f"{_try(board, row, number)} started"
         case ev.RetryScheduled(_, number, delay_s):
             return f"{_try(board, row, number)} in {delay_s:.0f} s"
-        case ev.JobSettled(_, state):
+        case ev.JobSettled(_, state, outcome):
+            if outcome is not None:
+                return f"failed {outcome.failure}: {outcome.evidence}; not tried"
             return state if state == "cancelled" else ""
         case ev.CancelRequested():
             return "cancel asked for"

@@ -11,6 +11,7 @@ from runner.model.board import Board
 from runner.model.forecast import forecast_board
 from runner.model.rows import JobRow
 from runner.model.summary import span, summarise
+from runner.model.supplies import waiting
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -24,6 +25,8 @@ def execute(options: argparse.Namespace) -> int:
     holds = [hold.reason for hold in board.holds]
     if trouble := sweep.places.runner_trouble(sweep.name):
         holds.append(f"the ledger cannot be written: {trouble}")
+    for supply, number in waiting(board) if state == "running" else ():
+        holds.append(f"{number} {'job waits' if number == 1 else 'jobs wait'} for {supply.line}")
     if options.json:
         more = {
             "state": state,

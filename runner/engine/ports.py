@@ -1,6 +1,6 @@
 """Everything outside that the engine needs, as Protocols; the adapters fulfil them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -9,6 +9,7 @@ from runner.model.board import Board
 from runner.model.events import Doing, Envelope
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
+from runner.model.supplies import Supply, SupplyKind
 
 
 class LedgerUnwritable(Exception):
@@ -141,3 +142,26 @@ class Cooperbench(Protocol):
 
     async def finish(self, board: Board) -> None:
         """Write `config.json` and `summary.json` of every run name."""
+
+
+Tell = Callable[[Supply], Awaitable[None]]
+"""Says how a supply stands, as often as one likes: what is not worth an event is dropped."""
+
+
+class Supplier(Protocol):
+    """Makes ready what jobs need of one kind, and watches over it while the sweep runs."""
+
+    @property
+    def kind(self) -> SupplyKind: ...
+
+    async def supply(self, plan: Plan, jobs: Sequence[JobSpec], tell: Tell) -> None:
+        """Get what `needed` names of this kind for these jobs and for what is wanted later, telling each change.
+
+        Jobs wait for what is not told to be `there`. Runs until cancelled; called again, seconds later, when it raises.
+        """
+
+    def want(self, name: str) -> None:
+        """A job runs again that needs this, which has failed or was not needed until now: try it (once more)."""
+
+    async def end(self) -> None:
+        """End what was started for this sweep; called once nothing needs it any more. Seconds at the most."""

@@ -1,7 +1,6 @@
 """One sweep from its queue to its end: which job starts when, and what the user's commands do to it."""
 
-import heapq
-from collections import deque
+from collections.abc import Sequence
 from functools import partial
 
 import anyio
@@ -9,12 +8,15 @@ import anyio
 from runner.engine.attempt import Attempts, Control
 from runner.engine.hub import Hub
 from runner.engine.patience import patiently, record
-from runner.engine.ports import Cooperbench, LedgerUnwritable
+from runner.engine.ports import Cooperbench, LedgerUnwritable, Supplier
 from runner.engine.slots import Slots
+from runner.engine.supplying import Supplying
+from runner.engine.turns import Turns
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.ids import JobId
 from runner.model.rows import ACTIVE
+from runner.model.supplies import Supply, without_it
 
 FIRST_CLIENT_S = 10.0
 """How long a sweep that is over waits for the client that its starter promised."""
@@ -26,7 +28,14 @@ class Sweep:
     """Owns the queue; everything it decides becomes events of the dispatcher's."""
 
     def __init__(
-        self, attempts: Attempts, cooperbench: Cooperbench, hub: Hub, *, expects_client: bool, recheck: bool
+        self,
+        attempts: Attempts,
+        cooperbench: Cooperbench,
+        hub: Hub,
+        *,
+        expects_client: bool,
+        recheck: bool,
+        suppliers: Sequence[Supplier] = (),
     ) -> None:
         self._attempts = attempts
         self._dispatcher = attempts.dispatcher
@@ -36,8 +45,8 @@ class Sweep:
         self._recheck = recheck
         self.slots = Slots(max(1, self._dispatcher.board.slots))
         hub.when_left = self.slots.wake
-        self._queue: deque[JobId] = deque()
-        self._later: list[tuple[float, JobId]] = []
+        self._turns = Turns()
+        self._supplying = Supplying(self._dispatcher, attempts.clock, suppliers, self._supply_changed)
         self._controls: dict[JobId, Control] = {}
 
     async def run(self) -> str:
@@ -46,22 +55,31 @@ class Sweep:
             self._resume(tasks)
             tasks.start_soon(partial(self._attempts.clear_left, earlier=True))
             await self._skip_delivered()
-            for job in self._dispatcher.board.order:
-                self._enqueue(job)
-            reason = ""
-            while not reason:
-                seen = self.slots.version
-                following = self._next()
-                if following is not None:
-                    self._start(following, tasks)
-                    continue
-                reason = await self._over(seen)
-                if not reason:
-                    await self.slots.changed(seen, self._until_next())
+            await self._supplying.declare()
+            async with anyio.create_task_group() as beside:
+                beside.start_soon(self._supplying.run)
+                reason = await self._work(tasks)
+                beside.cancel_scope.cancel()
         # Once more: a container that Docker was still making when its attempt was ended came after the look.
         await self._attempts.clear_left(earlier=False)
         await self._cooperbench.finish(self._dispatcher.board)
         return reason
+
+    async def _work(self, tasks: anyio.abc.TaskGroup) -> str:
+        """Start what may start until the sweep is over; says why it is."""
+        for job in self._dispatcher.board.order:
+            self._enqueue(job)
+        while True:
+            seen = self.slots.version
+            following = self._next()
+            if following is not None:
+                self._start(following, tasks)
+                continue
+            if await self._settle_unsupplied():
+                continue
+            if reason := await self._over(seen):
+                return reason
+            await self.slots.changed(seen, self._until_next())
 
     async def obey(self, command: cmd.Command) -> cmd.Reply:
         """Carry a user's command out; the reply is a sentence for the user."""
@@ -111,27 +129,19 @@ class Sweep:
     def _enqueue(self, job: JobId) -> None:
         row = self._dispatcher.board.jobs[job]
         if row.state == "queued":
-            self._queue.append(job)
+            self._turns.add(job)
         elif row.state == "retrying":
             # Monotonic from here on: a clock that jumps a day neither starts a retry early nor loses it.
             # Against the ledger's own time, which is the event's: it cannot fall behind a clock set back.
             delay = 0.0 if row.retry_at is None else row.retry_at - self._dispatcher.board.at
-            heapq.heappush(self._later, (anyio.current_time() + min(max(0.0, delay), 3600.0), job))
+            self._turns.add_later(job, min(max(0.0, delay), 3600.0))
 
     def _next(self) -> JobId | None:
-        """The job to start now, if one may: a retry that is due before what never ran."""
+        """The job to start now, if one may: a retry that is due before what never ran, and none that lacks a supply."""
         board = self._dispatcher.board
         if not self.slots.free or board.paused or board.holds or board.stopping or self._budget_spent():
             return None
-        while self._later and self._later[0][0] <= anyio.current_time():
-            job = heapq.heappop(self._later)[1]
-            if self._waits(job):
-                return job
-        while self._queue:
-            job = self._queue.popleft()
-            if self._waits(job):
-                return job
-        return None
+        return self._turns.take(self._waits, self._supplying.lacks)
 
     def _waits(self, job: JobId) -> bool:
         return job not in self._controls and self._dispatcher.board.jobs[job].state in {"queued", "retrying"}
@@ -141,8 +151,24 @@ class Sweep:
             return None
         # Who releases the queue does not know of slots.
         held = [HELD_LOOK_S] if self._dispatcher.board.holds else []
-        due = [max(0.0, self._later[0][0] - anyio.current_time())] if self._later else []
-        return min([*held, *due], default=None)
+        due = self._turns.due_in()
+        return min([*held, *([] if due is None else [due])], default=None)
+
+    def _supply_changed(self, supply: Supply) -> None:
+        if supply.state == "there":
+            self._turns.bring_back(supply.key)
+        if supply.state in {"there", "failed"}:
+            self.slots.wake()
+
+    async def _settle_unsupplied(self) -> bool:
+        """End the jobs whose turn came and whose supply has failed for good; True when there were any."""
+        supplies = self._dispatcher.board.supplies
+        failed = [supplies[key] for key in self._turns.waited_for if supplies[key].state == "failed"]
+        for supply in failed:
+            outcome = without_it(supply)
+            jobs = [job for job in self._turns.drop(supply.key) if self._waits(job)]
+            await self._record(*(ev.JobSettled(job, "failed", outcome) for job in jobs))
+        return bool(failed)
 
     def _budget_spent(self) -> bool:
         board = self._dispatcher.board
@@ -264,6 +290,7 @@ class Sweep:
         if not jobs:
             return cmd.Reply(False, "nothing has failed")
         await self._dispatcher.record(*(ev.JobQueued(job, reason) for job in jobs))
+        await self._supplying.want(jobs)
         for job in jobs:
             self._enqueue(job)
         return cmd.Reply(True, f"queued {len(jobs)} again" if len(jobs) > 1 else f"queued {jobs[0]} again")

@@ -8,6 +8,7 @@ from runner.model.events import StopMode
 from runner.model.ids import JobId
 from runner.model.plan import Plan
 from runner.model.rows import JobRow
+from runner.model.supplies import Supply, SupplyKey
 from runner.model.tally import Tally, total
 
 
@@ -41,6 +42,8 @@ class Board:
     slots: int = 0
     paused: bool = False
     holds: tuple[Hold, ...] = ()
+    supplies: PMap[SupplyKey, Supply] = field(default_factory=pmap)
+    """What the jobs need and this sweep's runner watches over; what is not in here is not waited for."""
     stopping: StopMode | None = None
     runner: RunnerRow | None = None
     ran_s: float = 0.0

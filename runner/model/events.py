@@ -6,6 +6,7 @@ from typing import Literal
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
+from runner.model.supplies import Supply
 
 StopMode = Literal["drain", "now"]
 Doing = Literal["starting", "llm", "exec", "waiting", "retrying", "ended"]
@@ -133,6 +134,8 @@ class JobSettled:
 
     job: JobId
     state: Literal["done", "failed", "cancelled"]
+    outcome: Outcome | None = None
+    """Where no attempt ended so: of a job that could not be tried for want of what it needs."""
     type: Literal["JobSettled"] = "JobSettled"
 
 
@@ -174,6 +177,14 @@ class QueueReleased:
 
 
 @dataclass(frozen=True, slots=True)
+class SupplySeen:
+    """How something that jobs need stands now: an image, the Redis, the git server."""
+
+    supply: Supply
+    type: Literal["SupplySeen"] = "SupplySeen"
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     mode: StopMode
     type: Literal["StopRequested"] = "StopRequested"
@@ -197,8 +208,8 @@ class ForeignEvent:
 Event = (
     SweepPlanned | JobsPlanned | RunnerStarted | RunnerStopped | JobSkipped | JobQueued | AttemptStarting
     | AttemptStarted | AgentSeen | AttemptEnded | RetryScheduled | ResultDelivered | JobSettled | CancelRequested
-    | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | StopRequested | SweepFinished
-    | ForeignEvent
+    | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | SupplySeen | StopRequested
+    | SweepFinished | ForeignEvent
 )  # fmt: skip
 
 

@@ -32,7 +32,9 @@ def reduce(board: Board, envelope: ev.Envelope) -> Board:
                 end = previous.stopped_at if previous.stopped_at is not None else last_at
                 ran_s += max(0.0, min(end, at) - previous.started_at)
             runner = RunnerRow(pid, host, version, at)
-            return replace(board, runner=runner, ran_s=ran_s, stopping=None, paused=False, holds=(), finished_at=None)
+            # What an earlier runner knew of the machine may be true no more: this one looks again.
+            board = replace(board, stopping=None, paused=False, holds=(), supplies=pmap(), finished_at=None)
+            return replace(board, runner=runner, ran_s=ran_s)
         case ev.RunnerStopped(reason):
             if board.runner is None:
                 return board
@@ -47,6 +49,8 @@ def reduce(board: Board, envelope: ev.Envelope) -> Board:
             return replace(board, holds=(*_without(board, cause), Hold(cause, reason, at)))
         case ev.QueueReleased(cause):
             return replace(board, holds=_without(board, cause))
+        case ev.SupplySeen(supply):
+            return replace(board, supplies=board.supplies.set(supply.key, supply))
         case ev.StopRequested(mode):
             return replace(board, stopping=mode)
         case ev.SweepFinished():
@@ -138,10 +142,11 @@ def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
             return replace(
                 row, state="starting", attempts=(*row.attempts, attempt), agents=(), retry_at=None, reason=""
             )
-        case ev.JobSettled(_, state):
+        case ev.JobSettled(_, state, outcome):
             if row.settled:
                 return row
-            return replace(row, state=state, agents=(), retry_at=None, cancelling=False)
+            row = replace(row, state=state, agents=(), retry_at=None, cancelling=False)
+            return row if outcome is None else replace(row, outcome=outcome, reason=outcome.evidence)
         case ev.CancelRequested():
             return row if row.settled else replace(row, cancelling=True)
         case ev.RetryScheduled(_, number, delay_s, reason):

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, ValidationError
+from pyrsistent import pmap
 
 from runner.model.board import Board, Hold, RunnerRow
 from runner.model.commands import Command, Reply
@@ -17,6 +18,7 @@ from runner.model.events import StopMode
 from runner.model.plan import Plan
 from runner.model.reduce import with_rows
 from runner.model.rows import JobRow
+from runner.model.supplies import Supply
 from runner.wire.codec import adapter, to_json
 
 PROTOCOL = 1
@@ -63,6 +65,7 @@ class BoardHead:
     runner: RunnerRow | None
     ran_s: float
     finished_at: float | None
+    supplies: tuple[Supply, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ def board_parts(board: Board) -> Iterator[BoardPart]:
         board.runner,
         board.ran_s,
         board.finished_at,
+        tuple(board.supplies.values()),
     )
     rows = [board.jobs[job] for job in board.order]
     for start in range(0, max(1, len(rows)), ROWS_A_PART):
@@ -156,4 +160,5 @@ def board_of(parts: list[BoardPart]) -> Board:
         runner=head.runner,
         ran_s=head.ran_s,
         finished_at=head.finished_at,
+        supplies=pmap({supply.key: supply for supply in head.supplies}),
     )

@@ -8,6 +8,7 @@ from runner.model import events as ev
 from runner.model.ids import JobId, PairId
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.supplies import Supply, SupplyKind, SupplyState
 
 SETTINGS = ("solo", "coop-comm", "team")
 JOBS = tuple(JobId(f"{setting}.toy_task.1.f1_f{number}") for setting in SETTINGS for number in (2, 3))
@@ -46,6 +47,17 @@ plans = st.builds(
 )
 
 
+supplies = st.builds(
+    Supply,
+    kind=st.sampled_from(typing.get_args(SupplyKind)),
+    name=st.sampled_from(["", "akhatua/cooperbench-toy:task1", "odd"]),
+    state=st.sampled_from(typing.get_args(SupplyState)),
+    says=texts,
+    done_bytes=st.integers(0, 10**12),
+    total_bytes=st.integers(0, 10**12),
+)
+
+
 def spec(job: JobId) -> JobSpec:
     setting, repo, task, folder = job.split(".")
     features = tuple(int(part[1:]) for part in folder.split("_"))
@@ -75,7 +87,13 @@ events: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.AttemptEnded, job=jobs, attempt=numbers, outcome=outcomes),
     st.builds(ev.RetryScheduled, job=jobs, attempt=numbers, delay_s=seconds, reason=texts),
     st.builds(ev.ResultDelivered, job=jobs, attempt=numbers, path=texts),
-    st.builds(ev.JobSettled, job=jobs, state=st.sampled_from(["done", "failed", "cancelled"])),
+    st.builds(
+        ev.JobSettled,
+        job=jobs,
+        state=st.sampled_from(["done", "failed", "cancelled"]),
+        outcome=st.none() | outcomes,
+    ),
+    st.builds(ev.SupplySeen, supply=supplies),
     st.builds(ev.CancelRequested, job=jobs),
     st.builds(ev.SlotsSet, slots=st.integers(1, 256)),
     st.just(ev.QueuePaused()),

@@ -10,7 +10,7 @@ import anyio
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
-from runner.engine.ports import AgentProgress, LaunchOrder, LaunchRefused, LedgerUnwritable
+from runner.engine.ports import AgentProgress, LaunchOrder, LaunchRefused, LedgerUnwritable, Tell
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -18,6 +18,7 @@ from runner.model.ids import JobId, PairId, job_id
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan, Rehearsal
 from runner.model.reduce import reduce
+from runner.model.supplies import Supply, SupplyKind, needed
 
 OK = Outcome(None, "Submitted", "result.json", 0.5, 10, 5, 0, 60.0)
 PROVIDER = Outcome("provider", "Error", "litellm.ServiceUnavailableError: x", 0.1, 3)
@@ -186,6 +187,45 @@ class FakeCooperbench:
         self.finished += 1
 
 
+class FakeSupplier:
+    """Tells what the test lets it tell; holds the last that it was told to be for each name."""
+
+    def __init__(self, kind: SupplyKind = "image", *, at_once: bool = False) -> None:
+        self.kind: SupplyKind = kind
+        self.at_once = at_once
+        """Everything is there as soon as it is asked for."""
+        self.names: list[str] = []
+        self.wanted: list[str] = []
+        self.ended = 0
+        self.breaks = 0
+        """How often it raises before it works."""
+        self._tell: Tell | None = None
+
+    async def supply(self, plan: Plan, jobs: Sequence[JobSpec], tell: Tell) -> None:
+        if self.breaks:
+            self.breaks -= 1
+            raise RuntimeError("the supplier has a bug")
+        self._tell = tell
+        self.names = list(
+            dict.fromkeys(name for spec in jobs for kind, name in needed(plan, spec) if kind == self.kind)
+        )
+        if self.at_once:
+            for name in self.names:
+                await tell(Supply(self.kind, name, "there"))
+        await anyio.sleep_forever()
+
+    def want(self, name: str) -> None:
+        self.wanted.append(name)
+
+    async def end(self) -> None:
+        self.ended += 1
+
+    async def tell(self, supply: Supply) -> None:
+        while self._tell is None:  # noqa: ASYNC110
+            await anyio.sleep(0.001)
+        await self._tell(supply)
+
+
 def jobs(number: int, setting: str = "solo") -> tuple[JobSpec, ...]:
     pairs = [PairId("toy_task", task, (1, 2)) for task in range(1, number + 1)]
     return tuple(JobSpec(job_id(setting, pair), setting, f"s-{setting}", pair, "m") for pair in pairs)
@@ -207,6 +247,7 @@ class Deck:
     containers: FakeContainers = field(default_factory=FakeContainers)
     clock: QuickClock = field(default_factory=QuickClock)
     hub: Hub = field(default_factory=Hub)
+    suppliers: list[FakeSupplier] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.ledger.board(), self.ledger, self.clock, self.hub.publish)
@@ -238,7 +279,14 @@ class Deck:
                     Path("/sweep"),
                     lambda: 0.0,
                 )
-                self.sweep = Sweep(attempts, self.cooperbench, self.hub, expects_client=False, recheck=recheck)
+                self.sweep = Sweep(
+                    attempts,
+                    self.cooperbench,
+                    self.hub,
+                    expects_client=False,
+                    recheck=recheck,
+                    suppliers=self.suppliers,
+                )
                 if meanwhile is not None:
                     tasks.start_soon(meanwhile, self)  # type: ignore[arg-type]
                 reason = await self.sweep.run()

@@ -1,6 +1,7 @@
 """What the lines and rows say, from boards made by hand."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -9,6 +10,7 @@ from runner.model.board import Board
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
 from runner.model.rows import AgentRow, JobRow
+from runner.model.supplies import Supply, image_name, lacking
 from tests.pilot.boards import NOW, START, Maker, begun, failure, middle, recorded
 from tui import format as fmt
 from tui.glyphs import ASCII, UNICODE, Glyphs
@@ -263,3 +265,34 @@ def test_an_empty_board_can_be_shown() -> None:
     assert banner(board, NOW, "attached", 80, UNICODE) == ()
     assert said(spread((), (), 5)) == "     "
     assert JobId("x") not in board.jobs
+
+
+def test_a_job_that_waits_says_for_what_and_is_looked_at_every_second() -> None:
+    maker = begun(rehearsal=False)
+    row = maker.board.jobs[maker.board.order[0]]
+    image = image_name(row.spec.pair.repo, row.spec.pair.task)
+    pulling = Supply("image", image, "getting", "pulling", 4, 10)
+    for supply, says in (
+        (pulling, "waits for image: pulling 40%"),
+        (Supply("image", image, "down", "Docker does not answer"), "waits for image: Docker does not answer"),
+        (Supply("image", image, "there"), ""),
+    ):
+        maker.happen(ev.SupplySeen(supply))
+        shown = pair_row(row, 0, replace(EYES, lacks=partial(lacking, maker.board)))
+        assert (shown.cells[DOING], shown.ticks) == (says, True)
+    assert not pair_row(row, 0, EYES).ticks
+
+
+def test_what_is_down_is_said_above_the_table_once_for_each_cause() -> None:
+    maker = begun(rehearsal=False)
+    for supply in (
+        Supply("image", "a/cooperbench-x:task1", "down", "Docker does not answer"),
+        Supply("image", "a/cooperbench-x:task2", "down", "Docker does not answer"),
+        Supply("redis", "", "down", "it refuses connections"),
+    ):
+        maker.happen(ev.SupplySeen(supply))
+    lines = [said(line).strip() for line in banner(maker.board, NOW, "attached", 100, UNICODE)]
+    assert lines == [
+        "DOWN: 2 things that jobs wait for: Docker does not answer",
+        "DOWN: Redis: it refuses connections",
+    ]

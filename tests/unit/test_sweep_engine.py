@@ -380,9 +380,9 @@ async def test_a_clock_set_forward_a_day_ends_no_adopted_attempt(monkeypatch: py
     limits: list[float | None] = []
     move_on_after = anyio.move_on_after
 
-    def noted(delay: float | None) -> anyio.CancelScope:
+    def noted(delay: float | None, *, shield: bool = False) -> anyio.CancelScope:
         limits.append(delay)
-        return move_on_after(delay)
+        return move_on_after(delay, shield=shield)
 
     launcher = FakeLauncher()
     old = await launcher.start(FakeCooperbench().order(the_plan(), jobs(1)[0], 1, "token-1", None))  # type: ignore[arg-type]
