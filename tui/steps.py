@@ -1,24 +1,21 @@
 """The steps of a job's agents, in the order of time: pure reading."""
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 from styles.themes import Tone
-from tui.evidence import Evidence
-from tui.format import about, clock, money, short_agent
+from tui.format import about, money, short_agent
 from tui.glyphs import Glyphs
 from tui.growing import Record, Ref, number, words
 from tui.job_files import JobFiles
-from tui.reading import Reading, Row, block
+from tui.reading import Row, block
 from tui.text import Line, Span, fit
+from tui.told import AGENT_TONES, ToldReading
 
 MOST_ENTRIES = 20_000
 MOST_AGENTS = 64
 MOST_COMMANDS = 20
 THOUGHT_LINES, COMMAND_LINES, OUTPUT_LINES = 200, 100, 40
-_TONES: tuple[Tone, ...] = ("run", "soft", "warn", "title")
 _PAD = 32
 """Cells before a command: as many as before a thought."""
 
@@ -54,12 +51,13 @@ class Steps:
         self.entries: list[Entry] = []
         self.begun: float | None = None
         self.more = 0
-        """Entries beyond the limit."""
         self.agents: dict[str, _Pending] = {}
         self._at = 0.0
 
+    def __len__(self) -> int:
+        return len(self.entries)
+
     def take(self, ref: Ref, record: Record) -> bool:
-        """Whether the entries are different now."""
         at = number(record.get("at"))
         self._at = self._at if at is None else at
         if self.begun is None and at is not None:
@@ -103,29 +101,20 @@ class Steps:
             self.begun = self.entries[0].at
 
 
-class StepsReading(Reading):
+class StepsReading(ToldReading[Steps]):
     """Two rows a step; all that is known of it when unfolded."""
 
     foldable = True
 
     def __init__(self, files: JobFiles, glyphs: Glyphs) -> None:
-        super().__init__(files, glyphs)
-        self._evidence = Evidence(files)
-        self.steps = Steps()
-        self._sorted = False
-        self._read = lru_cache(maxsize=256)(self._evidence.read)
+        super().__init__(files, glyphs, talk=False, kept=256)
+
+    def _fresh(self) -> Steps:
+        return Steps()
 
     @property
-    def count(self) -> int:
-        return len(self.steps.entries) + bool(self.steps.more)
-
-    @property
-    def complete(self) -> bool:
-        return self._evidence.complete
-
-    @property
-    def done(self) -> float:
-        return self._evidence.done
+    def steps(self) -> Steps:
+        return self._fold
 
     @property
     def says(self) -> str:
@@ -133,29 +122,9 @@ class StepsReading(Reading):
             return self.files.says
         return "no steps were told of this try" if self.files.ended else "no step yet"
 
-    def path(self, entry: int) -> Path | None:
-        return self._evidence.path
-
-    def close(self) -> None:
-        self._evidence.close()
-
-    def advance(self) -> bool:
-        self._evidence.files = self.files
-        news = self._evidence.advance()
-        changed = news.anew
-        if news.anew:
-            self.steps, self._sorted = Steps(), False
-            self._read.cache_clear()
-        for ref, record in news.records:
-            changed = self.steps.take(ref, record) or changed
-        if not self._evidence.sorted and self.complete and not self._sorted:
-            self._sorted = changed = True
-            self.steps.sort()
-        return changed
-
     def rows(self, entry: int, *, unfolded: bool) -> list[Row]:
         if entry >= len(self.steps.entries):
-            return [Row((Span(f" and {self.steps.more} more: they are in {self.said(str(self.path(0)))}", "warn"),))]
+            return self._beyond()
         it = self.steps.entries[entry]
         records = self._read(it.ref)
         if it.kind == "step":
@@ -169,10 +138,9 @@ class StepsReading(Reading):
     # -- an entry -----------------------------------------------------------------------------------------------
 
     def _head(self, it: Entry, cells: str) -> Line:
-        since = max(0.0, it.at - (self.steps.begun or it.at)) * self._evidence.speed
         place = list(self.steps.agents).index(it.agent)
         name = fit(self.said(short_agent(it.agent)), 4, more=self.glyphs.more)
-        return (Span(f" {clock(since):>7} ", "muted"), Span(f"{name} ", _TONES[place % len(_TONES)]), Span(cells))
+        return (self._since(it.at), Span(f"{name} ", AGENT_TONES[place % len(AGENT_TONES)]), Span(cells))
 
     def _cells(self, it: Entry) -> str:
         cost = "$?" if it.cost is None else money(it.cost, fine=True)

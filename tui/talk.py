@@ -3,19 +3,16 @@
 import re
 from collections import deque
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
-from styles.themes import Tone
-from tui.evidence import Evidence
-from tui.format import clock, short_agent
+from tui.format import short_agent
 from tui.glyphs import Glyphs
 from tui.growing import Record, Ref, number, words
 from tui.job_files import JobFiles
-from tui.reading import Reading, Row, block
+from tui.reading import Row, block
 from tui.steps import short
 from tui.text import Line, Span, fit
+from tui.told import AGENT_TONES, ToldReading
 
 MOST_ENTRIES = 20_000
 MOST_READS = 16
@@ -27,7 +24,6 @@ ALIKE = 200
 _TEXT_AT = 18
 _PUSH = re.compile(r"\bgit(?:\s+-[cC]\s+\S{1,200}|\s+-\S{1,200}){0,8}\s+push\b")
 _REQUEST = re.compile(r"\bgh\s+pr\s+(create|merge|close|review|comment|edit|reopen|ready)\b")
-_TONES: tuple[Tone, ...] = ("run", "soft", "warn", "title")
 
 
 @dataclass(slots=True)
@@ -64,8 +60,10 @@ class Talk:
         self._sends: dict[str, list[tuple[float | None, str]]] = {}
         """By agent: when it ran which command that sends; conversation.json may know no times."""
 
+    def __len__(self) -> int:
+        return len(self.letters)
+
     def take(self, ref: Ref, record: Record) -> bool:
-        """Whether the letters are different now."""
         at = number(record.get("at"))
         if self.begun is None and at is not None:
             self.begun = at
@@ -159,27 +157,18 @@ class Talk:
         return True
 
 
-class TalkReading(Reading):
+class TalkReading(ToldReading[Talk]):
     """A message a few rows: who to whom, its text, when it was read."""
 
     def __init__(self, files: JobFiles, glyphs: Glyphs) -> None:
-        super().__init__(files, glyphs)
-        self._evidence = Evidence(files, talk=True)
-        self.talk = Talk()
-        self._sorted = False
-        self._read = lru_cache(maxsize=64)(self._evidence.read)
+        super().__init__(files, glyphs, talk=True, kept=64)
+
+    def _fresh(self) -> Talk:
+        return Talk()
 
     @property
-    def count(self) -> int:
-        return len(self.talk.letters) + bool(self.talk.more)
-
-    @property
-    def complete(self) -> bool:
-        return self._evidence.complete
-
-    @property
-    def done(self) -> float:
-        return self._evidence.done
+    def talk(self) -> Talk:
+        return self._fold
 
     @property
     def says(self) -> str:
@@ -195,29 +184,9 @@ class TalkReading(Reading):
     def _yet(self) -> str:
         return "" if self.files.ended else " yet"
 
-    def path(self, entry: int) -> Path | None:
-        return self._evidence.path
-
-    def close(self) -> None:
-        self._evidence.close()
-
-    def advance(self) -> bool:
-        self._evidence.files = self.files
-        news = self._evidence.advance()
-        changed = news.anew
-        if news.anew:
-            self.talk, self._sorted = Talk(), False
-            self._read.cache_clear()
-        for ref, record in news.records:
-            changed = self.talk.take(ref, record) or changed
-        if not self._evidence.sorted and self.complete and not self._sorted:
-            self._sorted = changed = True
-            self.talk.sort()
-        return changed
-
     def rows(self, entry: int, *, unfolded: bool) -> list[Row]:
         if entry >= len(self.talk.letters):
-            return [Row((Span(f" and {self.talk.more} more: they are in {self.said(str(self.path(0)))}", "warn"),))]
+            return self._beyond()
         it = self.talk.letters[entry]
         records = self._read(it.ref)
         if it.kind == "push":
@@ -234,13 +203,10 @@ class TalkReading(Reading):
     # -- an entry -----------------------------------------------------------------------------------------------
 
     def _when(self, at: float | None) -> Line:
-        if at is None:
-            return (Span(f" {'':>7} "),)
-        since = max(0.0, at - (self.talk.begun or at)) * self._evidence.speed
-        return (Span(f" {clock(since):>7} ", "muted"),)
+        return (Span(f" {'':>7} ") if at is None else self._since(at),)
 
     def _name(self, agent: str, width: int = 2) -> Line:
-        tone = _TONES[self.talk.agents.index(agent) % len(_TONES)] if agent in self.talk.agents else "text"
+        tone = AGENT_TONES[self.talk.agents.index(agent) % len(AGENT_TONES)] if agent in self.talk.agents else "text"
         name = self.said(short_agent(agent))
         return (Span(fit(name, max(width, len(name))), tone),)
 

@@ -16,7 +16,8 @@ from tui.screens.base import JobActions
 from tui.screens.job import JobScreen
 from tui.session import Session
 from tui.text import Line, Span, width_of
-from tui.widgets.line_table import Column, LineTable
+from tui.widgets.columns import Column
+from tui.widgets.line_table import LineTable
 from tui.widgets.lines import Lines
 from tui.widgets.prompt import Prompt
 

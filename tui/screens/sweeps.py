@@ -12,8 +12,9 @@ from tui.glyphs import Glyphs
 from tui.keys import Keymap, bindings
 from tui.sanitise import clean
 from tui.text import Span
+from tui.widgets.columns import Column
 from tui.widgets.foot import Foot
-from tui.widgets.line_table import Column, LineTable
+from tui.widgets.line_table import LineTable
 from tui.widgets.lines import Lines
 
 

@@ -5,7 +5,7 @@ go and change places.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar
 
 from rich.segment import Segment
 from textual import events
@@ -15,39 +15,11 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from styles.themes import Tone, tone_styles
+from styles.themes import tone_styles
 from tui.keys import bindings
-from tui.order import Keyed, Order
+from tui.order import Order
 from tui.text import fit, fit_middle
-
-ROOMY = 100
-
-
-class Column(NamedTuple):
-    title: str
-    width: int
-    right: bool = False
-    flex: int = 0
-    """Share of the room that is left over."""
-    from_width: int = 0
-    """Shown only in a table at least this wide; never when negative."""
-    most: int = 0
-    """As wide as its widest cell, up to this; 0 for a fixed width."""
-    tight: int = 0
-    """The same on a table narrower than `ROOMY`, where a cell that is too long is cut in its middle."""
-
-
-class Record(Keyed, Protocol):
-    @property
-    def cells(self) -> tuple[str, ...]: ...
-    @property
-    def tones(self) -> tuple[Tone, ...]: ...
-
-
-class _Place(NamedTuple):
-    column: int
-    start: int
-    width: int
+from tui.widgets.columns import Column, Place, Record, lay_out
 
 
 class LineTable(ScrollView, can_focus=True):
@@ -84,7 +56,7 @@ class LineTable(ScrollView, can_focus=True):
         self.empty = ""
         self.more = "…"
         self.mark = "▌"
-        self._laid_out: tuple[_Place, ...] = ()
+        self._laid_out: tuple[Place, ...] = ()
         self._painted: dict[int, tuple[Any, bool]] = {}
         self._cursor_at = 0
 
@@ -231,24 +203,9 @@ class LineTable(ScrollView, can_focus=True):
 
     def _lay_out(self) -> None:
         """Give every column its place; columns that fit their cells are measured when all rows come anew."""
-        width, rows = self.size.width, self.order.rows.values()
-        shown = [(index, column) for index, column in enumerate(self.columns) if 0 <= column.from_width <= width]
-        wide = {index: column.width for index, column in shown}
-        for index, column in shown:
-            if column.most:
-                longest = max((len(row.cells[index]) for row in rows), default=0)
-                most = column.tight if column.tight and width < ROOMY else column.most
-                wide[index] = min(max(longest, len(column.title)), most)
-        spare = max(0, width - sum(wide.values()) - len(shown))  # a gap before each column, none after the last
-        shares = sum(column.flex for _, column in shown)
-        places: list[_Place] = []
-        start = 1
-        for index, column in shown:
-            room = wide[index] + (spare * column.flex // shares if shares else 0)
-            places.append(_Place(index, start, room))
-            start += room + 1
-        if tuple(places) != self._laid_out:
-            self._laid_out = tuple(places)
+        places = lay_out(self.columns, self.order.rows.values(), self.size.width)
+        if places != self._laid_out:
+            self._laid_out = places
             self._painted.clear()
             self.refresh()
 
@@ -287,7 +244,7 @@ class LineTable(ScrollView, can_focus=True):
                 else:
                     yield Region(start, y, wide, 1)
 
-    def _cell(self, row: Record, place: _Place) -> str:
+    def _cell(self, row: Record, place: Place) -> str:
         column = self.columns[place.column]
         cut = fit_middle if column.tight else fit
         return cut(row.cells[place.column], place.width, right=column.right, more=self.more)
