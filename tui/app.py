@@ -47,7 +47,7 @@ class CoopdeckApp(Shell):
         keymap = keymap or Keymap()
         theme = theme or theme_for(os.environ, ascii_only)
         super().__init__(ascii_only=ascii_only, theme=theme, keymap=keymap, folder=screenshots)
-        self.session = Session(source, now, self.glyphs, keymap, self.send, self.busy)
+        self.session = Session(source, now, self.glyphs, keymap, self.send, self.busy, screenshots or Path.cwd())
         self._stopped = False
 
     def on_mount(self) -> None:

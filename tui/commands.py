@@ -14,7 +14,7 @@ class KeyCommands(Provider):
     def _keys(self) -> list[Key]:
         screen = self.screen
         places: tuple[Where, ...] = (
-            ("any", "app", screen.WHERE) if isinstance(screen, JobActions) else ("any", "sweeps")
+            ("any", "app", screen.WHERE, "pane") if isinstance(screen, JobActions) else ("any", "sweeps")
         )
         return [key for key in keys_for(*places) if key.palette]
 

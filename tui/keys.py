@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "sweeps"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ KEYS: tuple[Key, ...] = (
         ("sweep", "job"), footer=True),
     Key("copy-path", "y", "copy path", "copy the path of what the pane shows, and say it", "job", ("sweep", "job"),
         footer=True),
+    Key("save", "s", "save", "save all that the pane shows to a file here; with the table in focus, s sorts", "job",
+        ("job", "pane"), footer=True),
     Key("next-hit", "n", "next hit", "the next place where the search text is", "find", ("sweep", "job")),
     Key("last-hit", "N", "last hit", "the place before", "find", ("sweep", "job")),
     Key("other-pane", "tab", "pane/table", "from the table to the pane and back", "move",
@@ -98,9 +100,12 @@ _SHOWN = {
 
 
 _TOGETHER: tuple[tuple[Where, ...], ...] = (
-    ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log"), ("any", "sweeps", "move"),
+    ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log", "pane"),
+    ("any", "sweeps", "move"),
     # Where there is something to unfold, its keys come before those of moving and of the screen.
     ("any", "app", "log", "entries"),
+    # With a pane under the table in focus, its own keys come before the table's.
+    ("any", "app", "move", "log", "pane"),
 )  # fmt: skip
 
 

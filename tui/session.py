@@ -27,6 +27,8 @@ class Session:
     """Asks the runner, and shows what it answers."""
     busy: Callable[[], bool]
     """The terminal has not taken all output yet: a repaint that nobody asked for can wait."""
+    folder: Path
+    """Where what the user saves is put."""
     change: Change = field(default_factory=lambda: Change(Board(), None, "attached", 0))
 
     @property

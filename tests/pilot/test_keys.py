@@ -23,6 +23,7 @@ OWNERS: dict[str, list[type]] = {
     "move": [LineTable, LogPane, EntryPane],
     "log": [LogPane, EntryPane],
     "entries": [EntryPane],
+    "pane": [LogPane, EntryPane],
     "sweeps": [SweepsScreen],
 }
 

@@ -128,7 +128,23 @@ class JobActions(Screen[None]):
             return
         # A terminal that knows no OSC 52 copies nothing: the path is said as well.
         self.app.copy_to_clipboard(str(path))
-        self.say(f"copied: {clean(str(path), ascii_only=self.session.glyphs.ascii_only)}")
+        self.say(f"copied: {self._clean(str(path))}")
+
+    def action_save(self) -> None:
+        self.attend()
+        self.run_worker(self._save(), group="save", exclusive=True)
+
+    def on_pane_save_asked(self) -> None:
+        if not self.prompt.display:
+            self.action_save()
+
+    async def _save(self) -> None:
+        try:
+            path = await self.view.save(self.session.folder)
+        except OSError as error:
+            self.say(f"not saved: {self._clean(error.strerror or str(error))}", ok=False)
+        else:
+            self.say(f"saved {self._clean(path.name)} in {self._clean(str(path.parent))}")
 
     def action_older_try(self) -> None:
         self.attend()
@@ -156,6 +172,9 @@ class JobActions(Screen[None]):
 
     def on_pane_said(self, message: Pane.Said) -> None:
         self.say(message.says)
+
+    def _clean(self, text: str) -> str:
+        return clean(text, ascii_only=self.session.glyphs.ascii_only)
 
     def begin_search(self) -> None:
         self.attend()

@@ -24,7 +24,7 @@ class EntryPane(Pane):
     """What it shows is made by a `Reading`; it knows rows alone."""
 
     # Unfolding comes first: space pages down where there is nothing to unfold.
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("entries"), *bindings("move", "log")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("entries"), *bindings("move", "log", "pane")]
 
     def __init__(self, *, ascii_only: bool, busy: Callable[[], bool], id: str | None = None) -> None:
         super().__init__(ascii_only=ascii_only, busy=busy, id=id)

@@ -1,5 +1,7 @@
 """The panes of one job, one at a time, under a rule that names them."""
 
+from pathlib import Path
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
@@ -11,6 +13,7 @@ from tui.patch import PatchReading
 from tui.reading import Reading
 from tui.rows import STATE_TONES, job_name
 from tui.sanitise import clean
+from tui.saving import save_copy, save_text
 from tui.session import Session
 from tui.steps import StepsReading
 from tui.talk import TalkReading
@@ -93,11 +96,35 @@ class JobView(Vertical):
         for pane in self.panes.values():
             pane.restyle()
 
+    async def save(self, folder: Path) -> Path:
+        """Save all that the pane in view shows; the path of the new file.
+
+        Raises:
+            OSError: as the saving does.
+        """
+        row, pane = self.row, self.pane
+        if row is None:
+            raise FileNotFoundError("no job selected")
+        files = self._files()
+        number = self.attempt or len(row.attempts)
+        name = f"{row.spec.id}.try{number}.{pane}" if number else f"{row.spec.id}.{pane}"
+        if pane == "log":
+            if self.log_pane.path is None:
+                raise FileNotFoundError("there is no log to save")
+            return await save_copy(self.log_pane.path, folder, name)
+        # One of its own: that of the pane ends when another pane is looked at.
+        reading = self._reading(files)
+        if isinstance(reading, TriesReading):
+            reading.show(row, self._session.eyes())
+        return await save_text(reading, folder, name)
+
+    def _files(self) -> JobFiles:
+        board = self._session.board
+        return job_files(self.row, self.attempt, self._session.sweep_dir, board.plan.speed if board.plan else 1.0)
+
     def _open(self) -> None:
         """The pane in view reads the files of the job in view; the others read nothing."""
-        session, row = self._session, self.row
-        speed = session.board.plan.speed if session.board.plan else 1.0
-        files = job_files(row, self.attempt, session.sweep_dir, speed)
+        row, files = self.row, self._files()
         for name, pane in self._entries.items():
             if name != self.pane:
                 pane.close()
@@ -108,7 +135,7 @@ class JobView(Vertical):
         key = (row.spec.id if row else None, *(() if self.pane == "tries" else files.key))
         pane.open(key, files, lambda: self._reading(files))
         if isinstance(pane.reading, TriesReading) and row is not None:
-            pane.reading.show(row, session.eyes())
+            pane.reading.show(row, self._session.eyes())
             pane.poll(force=True)
 
     def _reading(self, files: JobFiles) -> Reading:

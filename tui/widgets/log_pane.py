@@ -20,7 +20,7 @@ from tui.widgets.pane import Pane
 class LogPane(Pane):
     """Its entries are the file's lines, of which it never reads more than a window."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*bindings("move", "log")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings("move", "log", "pane")]
 
     def __init__(self, *, ascii_only: bool, busy: Callable[[], bool], id: str | None = None) -> None:
         super().__init__(ascii_only=ascii_only, busy=busy, id=id)

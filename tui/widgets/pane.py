@@ -31,6 +31,9 @@ class Pane(Widget, can_focus=True):
     class Moved(Message):
         """`status` changed."""
 
+    class SaveAsked(Message):
+        """All that the pane shows is wanted in a file."""
+
     def __init__(self, *, ascii_only: bool, busy: Callable[[], bool], id: str | None = None) -> None:
         super().__init__(id=id)
         self.follow = True
@@ -219,6 +222,9 @@ class Pane(Widget, can_focus=True):
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
         event.stop()
         self._scroll(3)
+
+    def action_save(self) -> None:
+        self.post_message(self.SaveAsked())
 
     def toggle_follow(self) -> None:
         if not self.follow:
