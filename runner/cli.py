@@ -1,6 +1,7 @@
 """The command line: what is asked for, and which command does it. Light, for `--help` must not wait."""
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -56,7 +57,12 @@ def _run(arguments: list[str]) -> int:
     name = "dry_run" if getattr(options, "dry_run", None) else options.command
     if name is None:
         name = "overview"
-    status: int = import_module(f"runner.commands.{name}").execute(options)
+    gc.disable()  # what is imported stays, and a command seldom makes garbage before it begins
+    try:
+        command = import_module(f"runner.commands.{name}")
+    finally:
+        gc.enable()
+    status: int = command.execute(options)
     return status
 
 

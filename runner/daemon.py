@@ -40,7 +40,7 @@ from runner.model.commands import Command, Reply, Stop
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
 from runner.model.settings import SETTINGS
-from runner.wire.codec import adapter
+from runner.wire.codec import from_json, to_json
 
 FOLDER_S = 2.0
 """Between two looks at whether the sweep's folder is still there."""
@@ -195,14 +195,14 @@ def _leaves(group: BaseExceptionGroup[UsageRefused]) -> list[UsageRefused]:
 def main() -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     become_subreaper()
-    order: StartOrder = adapter(StartOrder).validate_json(sys.stdin.buffer.read())
+    order = from_json(StartOrder, sys.stdin.buffer.read())
     refusals: list[str] = []
     try:
         anyio.run(own, order)
     except* UsageRefused as group:
         refusals += map(str, _leaves(group))
     for refusal in refusals[:1]:
-        _say(adapter(dict[str, str]).dump_json({"refused": refusal}).decode())
+        _say(to_json({"refused": refusal}).decode())
     return 2 if refusals else 0
 
 

@@ -1,9 +1,10 @@
 """The dashboard app, and the two ways into it."""
 
+import gc
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import ClassVar
 
 from textual.binding import BindingType
@@ -31,7 +32,8 @@ DETACHED, STOPPED, OVER = "detached", "stopped", "over"
 class CoopdeckApp(Shell):
     """A client of one sweep. Closing it sends the runner nothing."""
 
-    CSS_PATH = "../styles/app.tcss"
+    # The first screen's sheet with the app's own: one that comes later has Textual parse all of them again.
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["../styles/app.tcss", "../styles/sweep.tcss"]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("app")]
 
     def __init__(
@@ -66,6 +68,8 @@ class CoopdeckApp(Shell):
         for screen in self.screen_stack:
             if isinstance(screen, JobActions) and screen.is_mounted:
                 screen.changed(change)
+        if change.jobs is None:
+            self.call_after_refresh(gc.enable)  # dashboard.py has turned it off for the start
 
     def _tick(self) -> None:
         if self.session.over or self.busy():

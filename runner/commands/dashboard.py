@@ -1,5 +1,6 @@
 """Opening the dashboard on a sweep: the one place where the command line meets the screen."""
 
+import gc
 import sys
 from datetime import datetime
 
@@ -54,10 +55,15 @@ def exit_status(board: Board) -> int:
 def _open(places: Places, sweep: str, source: Source) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
-    from tui.app import open_dashboard
+    # Until the board is painted nearly everything that is made stays: looking for garbage is a tenth of the start.
+    gc.disable()
+    try:
+        from tui.app import open_dashboard
 
-    with restored_terminal():
-        ended = open_dashboard(source)
+        with restored_terminal():
+            ended = open_dashboard(source)
+    finally:
+        gc.enable()
     board = read_board(places.ledger(sweep))
     if places.runner_pid(sweep) is not None and board.finished_at is None:
         print(f"the sweep '{sweep}' goes on in the background: coopdeck attach {sweep}")

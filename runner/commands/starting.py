@@ -13,7 +13,7 @@ from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
-from runner.wire.codec import adapter
+from runner.wire.codec import to_json
 
 READY_S = 30.0
 LOG_NAME = "runner.log"
@@ -42,7 +42,7 @@ def start_runner(places: Places, order: StartOrder) -> int:
             stderr=errors,
             start_new_session=True,
         )
-    said = _first_line(runner, adapter(StartOrder).dump_json(order))
+    said = _first_line(runner, to_json(order))
     match said:
         case {"ready": True}:
             return runner.pid

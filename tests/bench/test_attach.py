@@ -14,7 +14,7 @@ import pytest
 
 pytestmark = pytest.mark.bench
 
-COLUMNS, ROWS, ROUNDS = 120, 40, 5
+COLUMNS, ROWS, ROUNDS = 120, 40, 10
 EMPTY = "from textual.app import App\nfrom textual.widgets import Label\n" \
         "class E(App):\n    def compose(self):\n        yield Label('all is painted')\nE().run()"  # fmt: skip
 

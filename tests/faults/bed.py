@@ -21,7 +21,7 @@ from runner.model.board import Board
 from runner.model.plan import JobSpec, Plan, Rehearsal
 from runner.model.queue import make_jobs
 from runner.model.selection import select_pairs
-from runner.wire.codec import adapter
+from runner.wire.codec import to_json
 
 REHEARSAL = (sys.executable, "-P", "-m", "runner.rehearsal")
 COOPDECK = (sys.executable, "-P", "-m", "runner.cli")
@@ -97,7 +97,7 @@ class Bed:
         order = StartOrder(str(self.folder), SWEEP, self.plan, self.jobs)
         assert runner.stdin is not None
         with suppress(BrokenPipeError), runner.stdin as into:
-            into.write(adapter(StartOrder).dump_json(order))
+            into.write(to_json(order))
         return runner
 
     def start(self, **fault: object) -> "subprocess.Popen[bytes]":

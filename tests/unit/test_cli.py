@@ -125,7 +125,7 @@ def test_the_same_holds_for_the_program_itself(folder: Path) -> None:
 def test_help_does_not_wait_for_heavy_imports(argv: list[str], folder: Path) -> None:
     code = (
         "import sys\nfrom runner.cli import main\nstatus = main(sys.argv[1:])\n"
-        "heavy = {'litellm', 'docker', 'textual', 'rich', 'pydantic', 'anyio', 'openai', 'sqlite3'}\n"
+        "heavy = {'litellm', 'docker', 'textual', 'rich', 'msgspec', 'pydantic', 'anyio', 'openai', 'sqlite3'}\n"
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\nraise SystemExit(status)"
     )
     done = subprocess.run([sys.executable, "-c", code, *argv], capture_output=True, text=True, cwd=folder, timeout=60)

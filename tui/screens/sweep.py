@@ -50,7 +50,6 @@ FILTER = "filter"
 class SweepScreen(JobActions):
     """Redraws from the session's latest board; every number in it comes from present.py and rows.py."""
 
-    CSS_PATH: ClassVar[str] = "../../styles/sweep.tcss"
     WHERE = "sweep"
     # The table alone where both would be too small to be of use.
     VERTICAL_BREAKPOINTS = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual declares it without ClassVar

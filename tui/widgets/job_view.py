@@ -9,14 +9,11 @@ from runner.model.rows import JobRow
 from styles.themes import Tone
 from tui.job_files import JobFiles, job_files
 from tui.keys import KEYS
-from tui.patch import PatchReading
 from tui.reading import Reading
 from tui.rows import STATE_TONES, job_name
 from tui.sanitise import clean
 from tui.saving import save_copy, save_text
 from tui.session import Session
-from tui.steps import StepsReading
-from tui.talk import TalkReading
 from tui.text import Line, Span, clip, fit, join, width_of
 from tui.tries import TriesReading
 from tui.widgets.entry_pane import EntryPane
@@ -139,13 +136,20 @@ class JobView(Vertical):
             pane.poll(force=True)
 
     def _reading(self, files: JobFiles) -> Reading:
+        # Imported when somebody looks: what they need is a tenth of the time that attaching takes.
         glyphs = self._session.glyphs
         match self.pane:
             case "steps":
+                from tui.steps import StepsReading
+
                 return StepsReading(files, glyphs)
             case "talk":
+                from tui.talk import TalkReading
+
                 return TalkReading(files, glyphs)
             case "patch":
+                from tui.patch import PatchReading
+
                 return PatchReading(files, glyphs)
             case _:
                 return TriesReading(files, self._session.eyes())
