@@ -89,8 +89,8 @@ class CooperbenchFiles:
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         return await anyio.to_thread.run_sync(_delivered, plan, spec)
 
-    def progress(self, folder: Path) -> ProbeLog:
-        return ProbeLog(folder)
+    def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> ProbeLog:
+        return ProbeLog(folder, spec.model, plan.prices)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
         return await anyio.to_thread.run_sync(read_guarded, folder, lambda: _read(spec, folder, exit_status))

@@ -105,7 +105,14 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
             failed = f", {total.count('failed')} failed" if total.count("failed") else ""
             cost = f"${total.cost_usd:,.2f} {spent(after.plan)}"
             return f"finished: {total.results} of {total.jobs} jobs have results{failed}, {cost}"
-        case ev.ForeignEvent() | ev.AgentSeen() | ev.AttemptStarting() | ev.ResultDelivered() | ev.AttemptEnded():
+        case (
+            ev.ForeignEvent()
+            | ev.AgentSeen()
+            | ev.ContainerStarted()
+            | ev.AttemptStarting()
+            | ev.ResultDelivered()
+            | ev.AttemptEnded()
+        ):
             return ""
         case _:
             row = after.jobs.get(event.job)
@@ -139,8 +146,8 @@ def _of_job(
             if outcome is not None:
                 return f"failed {outcome.failure}: {outcome.evidence}; not tried"
             return state if state == "cancelled" else ""
-        case ev.CancelRequested():
-            return "cancel asked for"
+        case ev.CancelRequested(_, again):
+            return "to be ended and tried again" if again else "cancel asked for"
 
 
 def _ended(board: Board, event: ev.AttemptEnded, follows: ev.Event | None) -> str:

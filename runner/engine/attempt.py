@@ -22,12 +22,14 @@ from runner.engine.ports import (
     Progress,
     Running,
 )
+from runner.engine.sightings import events_of
 from runner.model import events as ev
 from runner.model.failure import INFRASTRUCTURE, one_line
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import Plan
 from runner.model.retry import verdict
 from runner.model.rows import ACTIVE, AttemptRow, JobRow
+from runner.model.spend import reconciled
 
 GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
@@ -35,7 +37,12 @@ PROGRESS_S = 1.0
 PATIENCE_S = 5.0
 """Between two tries to write what must be written."""
 
-OwnAct = Literal["cancelled", "timeout", "stopped"]
+OwnAct = Literal["cancelled", "timeout", "stopped", "requeued"]
+_RUN_AGAIN: dict[OwnAct | None, str] = {
+    "stopped": "ended with the sweep; will run again",
+    "requeued": "ended by the user to be tried again",
+}
+"""After these the job goes back into the queue."""
 Result = TypeVar("Result")
 
 
@@ -90,8 +97,8 @@ class Attempts:
             await self._ended(row, number, _refused(error))
             return
         if running is None:
-            outcome = self._own_act(Outcome("cancelled", "", "", 0.0), control.act or "stopped", plan.timeout_s)
-            await self._ended(row, number, outcome, stopped=control.act != "cancelled")
+            act = control.act or "stopped"
+            await self._ended(row, number, self._own_act(Outcome("cancelled", "", "", 0.0), act, plan.timeout_s), act)
             return
         await self._record(ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks))
         attempt = AttemptRow(number, token, str(folder), self.clock.now())
@@ -111,7 +118,7 @@ class Attempts:
                 outcome = replace(outcome, failure="lost", evidence="it was gone when the runner came back")
             if not outcome.is_result:
                 # What it spent while no runner looked.
-                await self._note(row, attempt.number, self.cooperbench.progress(folder))
+                await self._note(row, attempt.number, self._progress(row, folder))
             async with anyio.create_task_group() as ending:
                 ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
                 await self._ended(row, attempt.number, outcome)
@@ -179,7 +186,7 @@ class Attempts:
             scope.cancel()
 
         number, folder, began = attempt.number, self.sweep_dir / attempt.folder, anyio.current_time()
-        progress = self.cooperbench.progress(folder)
+        progress = self._progress(row, folder)
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(until_over, waiting.cancel_scope)
             waiting.start_soon(self._tell, row, number, progress)
@@ -200,12 +207,14 @@ class Attempts:
                 # The room is back, and its last words are lost: the shortage is the likelier cause.
                 says = one_line(f"the host was short of something while it ran; {outcome.evidence}")
                 outcome = replace(outcome, failure="host", evidence=says)
-            if not outcome.is_result:
-                # The last of what it spent; a result tells by itself.
-                await self._note(row, number, progress)
+            # The last of what it spent and read.
+            await self._note(row, number, progress)
             if control.act is not None and not outcome.is_result:
                 outcome = self._own_act(outcome, control.act, timeout_s)
-            await self._ended(row, number, outcome, stopped=control.act == "stopped")
+            await self._ended(row, number, outcome, control.act)
+
+    def _progress(self, row: JobRow, folder: Path) -> Progress:
+        return self.cooperbench.progress(self._plan(), row.spec, folder)
 
     async def _tell(self, row: JobRow, number: int, progress: Progress) -> None:
         """Tell for ever what is seen of the agents, at most once in PROGRESS_S."""
@@ -214,10 +223,7 @@ class Attempts:
             await self._note(row, number, progress)
 
     async def _note(self, row: JobRow, number: int, progress: Progress) -> None:
-        job = row.spec.id
-        seen = [
-            ev.AgentSeen(job, number, one.agent, one.doing, one.steps, one.cost_usd) for one in await progress.news()
-        ]
+        seen = events_of(row.spec.id, number, await progress.news())
         if seen:
             # Not worth waiting for a ledger that is full: the next look says the same and more.
             with suppress(LedgerUnwritable):
@@ -227,21 +233,18 @@ class Attempts:
         says: dict[OwnAct, tuple[FailureClass, str]] = {
             "cancelled": ("cancelled", "cancelled by the user"),
             "stopped": ("cancelled", "ended because the sweep was stopped"),
+            "requeued": ("cancelled", _RUN_AGAIN["requeued"]),
             "timeout": ("timeout", f"not over after {timeout_s:g} s (--timeout)"),
         }
         failure, evidence = says[act]
         return replace(outcome, failure=failure, evidence=evidence)
 
-    async def _ended(self, row: JobRow, number: int, outcome: Outcome, *, stopped: bool = False) -> None:
+    async def _ended(self, row: JobRow, number: int, outcome: Outcome, act: OwnAct | None = None) -> None:
         """Make the end durable, then decide what follows from it."""
-        seen = self.dispatcher.board.jobs[row.spec.id]
-        live = seen.attempts[-1].cost_usd
-        if seen.agents and live is not None and not outcome.is_result:
-            # Upstream records 0 for what a failed attempt spent; what was seen being spent is the truth.
-            outcome = replace(outcome, cost_usd=max(live, outcome.cost_usd or 0.0))
+        outcome = reconciled(outcome, self.dispatcher.board.jobs[row.spec.id])
         ended = ev.AttemptEnded(row.spec.id, number, outcome)
-        if stopped and not outcome.is_result:
-            await self._record(ended, ev.JobQueued(row.spec.id, "ended with the sweep; will run again"))
+        if act in _RUN_AGAIN and not outcome.is_result:
+            await self._record(ended, ev.JobQueued(row.spec.id, _RUN_AGAIN[act]))
             return
         again = self._verdict(row, number, outcome)
         if again is not None:

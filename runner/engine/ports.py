@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Protocol
 
 from runner.model.board import Board
-from runner.model.events import Doing, Envelope
+from runner.model.events import ApiRetry, Doing, Envelope
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
+from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.supplies import Supply, SupplyKind
 
 
@@ -103,17 +104,37 @@ class Containers(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AgentProgress:
-    """How far one agent of an attempt is; the cost is None from the first call on that has no known price."""
+    """How far one agent of an attempt is; the cost is None from the first call on that has no known price.
+
+    The fields are those of the event `AgentSeen`.
+    """
 
     agent: str
     doing: Doing
     steps: int
     cost_usd: float | None
+    tokens: Tokens = NO_TOKENS
+    since: float = 0.0
+    active_at: float = 0.0
+    command: str = ""
+    peer: str = ""
+    retry: ApiRetry | None = None
+    own_prices: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StartedContainer:
+    agent: str
+    name: str
+    container: str
+
+
+Sighting = AgentProgress | StartedContainer
 
 
 class Progress(Protocol):
-    async def news(self) -> tuple[AgentProgress, ...]:
-        """The agents of which something new is known since the last call; never raises."""
+    async def news(self) -> tuple[Sighting, ...]:
+        """What is newly known since the last call: an agent once at the most; never raises."""
 
 
 class Cooperbench(Protocol):
@@ -127,7 +148,7 @@ class Cooperbench(Protocol):
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         """The sound result that is there already, and its path."""
 
-    def progress(self, folder: Path) -> Progress:
+    def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> Progress:
         """What is seen of the attempt in this folder while it runs."""
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:

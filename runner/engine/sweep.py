@@ -268,6 +268,8 @@ class Sweep:
                 if row.state in {"done", "skipped"} and not force:
                     return cmd.Reply(False, f"{job} has a result; retrying it buys it again (force)")
                 return await self._requeue([job], "asked for again by the user")
+            case cmd.Requeue(job):
+                return await self._end_and_requeue(job)
             case cmd.RetryFailed():
                 failed = [job for job in board.order if board.jobs[job].state == "failed"]
                 return await self._requeue(failed, "asked for again by the user, with all that failed")
@@ -285,6 +287,18 @@ class Sweep:
             return cmd.Reply(True, f"ending {job}")
         await self._dispatcher.record(ev.JobSettled(job, "cancelled"))
         return cmd.Reply(True, f"took {job} out of the queue")
+
+    async def _end_and_requeue(self, job: JobId) -> cmd.Reply:
+        row, control = self._dispatcher.board.jobs.get(job), self._controls.get(job)
+        if row is None:
+            return cmd.Reply(False, f"there is no job {job}")
+        if row.state not in ACTIVE or control is None:
+            return cmd.Reply(False, f"{job} is not running: it is {row.state}")
+        if control.act is not None:
+            return cmd.Reply(False, f"{job} is being ended already: {control.act}")
+        await self._dispatcher.record(ev.CancelRequested(job, again=True))
+        control.end("requeued")
+        return cmd.Reply(True, f"ending {job}, to be tried again")
 
     async def _requeue(self, jobs: list[JobId], reason: str) -> cmd.Reply:
         if not jobs:

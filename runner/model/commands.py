@@ -32,6 +32,14 @@ class RetryFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class Requeue:
+    """End the attempt under way of a job that does not come on, and queue the job again."""
+
+    job: JobId
+    type: Literal["Requeue"] = "Requeue"
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     type: Literal["Pause"] = "Pause"
 
@@ -57,7 +65,7 @@ class Stop:
     type: Literal["Stop"] = "Stop"
 
 
-Command = Cancel | Retry | RetryFailed | Pause | Resume | SetSlots | Stop
+Command = Cancel | Retry | RetryFailed | Requeue | Pause | Resume | SetSlots | Stop
 
 
 @dataclass(frozen=True, slots=True)

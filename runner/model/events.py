@@ -6,10 +6,25 @@ from typing import Literal
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
+from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.supplies import Supply
 
 StopMode = Literal["drain", "now"]
-Doing = Literal["starting", "llm", "exec", "waiting", "retrying", "ended"]
+Doing = Literal["starting", "llm", "exec", "waiting", "retrying", "ended", "unseen"]
+"""`waiting` is for a colleague's message. `unseen`: it works where the probe cannot look, in its container."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRetry:
+    """A call of the model that failed and is made again after `wait_s` seconds."""
+
+    number: int
+    """From 1, in a row."""
+    of: int | None
+    """How many tries upstream allows a call, where that is known."""
+    failure: str
+    """The exception's class."""
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +101,10 @@ class AttemptStarted:
 
 @dataclass(frozen=True, slots=True)
 class AgentSeen:
-    """What one agent was last seen doing; steps and cost are sums of this attempt so far.
+    """What one agent was last seen doing; steps, cost and tokens are sums of this attempt so far.
 
-    The cost is None where a call has no known price.
+    The cost is None where a call has no known price. Times are seconds since the epoch by the probe's clock; 0 in
+    ledgers of earlier versions, where the event's own time stands for them.
     """
 
     job: JobId
@@ -97,7 +113,33 @@ class AgentSeen:
     doing: Doing
     steps: int
     cost_usd: float | None
+    tokens: Tokens = NO_TOKENS
+    since: float = 0.0
+    """When it began to do this."""
+    active_at: float = 0.0
+    """When the probe last told anything of it."""
+    command: str = ""
+    """In brief, while it runs."""
+    peer: str = ""
+    """Whose message it waits for."""
+    retry: ApiRetry | None = None
+    """Until a call is answered again."""
+    own_prices: bool = False
+    """Some of the cost is by the user's own prices."""
     type: Literal["AgentSeen"] = "AgentSeen"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStarted:
+    """An agent's container, as Docker knows it."""
+
+    job: JobId
+    attempt: int
+    agent: str
+    name: str
+    container: str
+    """Its id, as short as Docker shows it."""
+    type: Literal["ContainerStarted"] = "ContainerStarted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +184,8 @@ class JobSettled:
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
     job: JobId
+    again: bool = False
+    """Only the attempt is to end; the job goes back into the queue."""
     type: Literal["CancelRequested"] = "CancelRequested"
 
 
@@ -207,8 +251,8 @@ class ForeignEvent:
 
 Event = (
     SweepPlanned | JobsPlanned | RunnerStarted | RunnerStopped | JobSkipped | JobQueued | AttemptStarting
-    | AttemptStarted | AgentSeen | AttemptEnded | RetryScheduled | ResultDelivered | JobSettled | CancelRequested
-    | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | SupplySeen | StopRequested
+    | AttemptStarted | AgentSeen | ContainerStarted | AttemptEnded | RetryScheduled | ResultDelivered | JobSettled
+    | CancelRequested | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | SupplySeen | StopRequested
     | SweepFinished | ForeignEvent
 )  # fmt: skip
 

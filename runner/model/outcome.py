@@ -30,6 +30,8 @@ class Outcome:
     messages: int = 0
     duration_s: float | None = None
     """As upstream recorded it."""
+    own_prices: bool = False
+    """Some of the cost is by the user's own prices, and not upstream's."""
 
     @property
     def is_result(self) -> bool:

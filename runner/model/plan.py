@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runner.model.ids import JobId, PairId
+from runner.model.prices import Price
+
+STALL_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,10 @@ class Plan:
     """A result that is there already does not count."""
     prior: Mapping[str, Expectation] = field(default_factory=dict)
     """By setting, the means of runs recorded earlier: what to expect before anything is measured."""
+    stall_s: float = STALL_S
+    """When nothing has moved for so many recorded seconds, a job counts as stuck."""
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    """The user's own, by model, for calls that upstream cannot price."""
 
     @property
     def speed(self) -> float:

@@ -7,8 +7,12 @@ from pyrsistent import pmap
 from runner.model import events as ev
 from runner.model.board import Board, Hold, RunnerRow
 from runner.model.ids import JobId
-from runner.model.rows import ACTIVE, AgentRow, AttemptRow, JobRow
+from runner.model.prices import NO_TOKENS
+from runner.model.rows import ACTIVE, AgentRow, AttemptRow, ContainerRow, JobRow
 from runner.model.tally import Tally, count_row, tally_of
+
+AGAIN = "to be tried again"
+MOST_CONTAINERS = 64
 
 
 def reduce(board: Board, envelope: ev.Envelope) -> Board:
@@ -111,8 +115,8 @@ def _without(board: Board, cause: str) -> tuple[Hold, ...]:
 
 
 JobEvent = (
-    ev.JobSkipped | ev.JobQueued | ev.AttemptStarting | ev.AttemptStarted | ev.AgentSeen | ev.AttemptEnded
-    | ev.RetryScheduled | ev.ResultDelivered | ev.JobSettled | ev.CancelRequested
+    ev.JobSkipped | ev.JobQueued | ev.AttemptStarting | ev.AttemptStarted | ev.AgentSeen | ev.ContainerStarted
+    | ev.AttemptEnded | ev.RetryScheduled | ev.ResultDelivered | ev.JobSettled | ev.CancelRequested
 )  # fmt: skip
 
 
@@ -147,35 +151,49 @@ def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
                 return row
             row = replace(row, state=state, agents=(), retry_at=None, cancelling=False)
             return row if outcome is None else replace(row, outcome=outcome, reason=outcome.evidence)
-        case ev.CancelRequested():
-            return row if row.settled else replace(row, cancelling=True)
+        case ev.CancelRequested(_, again):
+            return row if row.settled else replace(row, cancelling=True, reason=AGAIN if again else row.reason)
         case ev.RetryScheduled(_, number, delay_s, reason):
             if row.settled or row.state in ACTIVE or number != len(row.attempts) + 1:
                 return row
             return replace(row, state="retrying", retry_at=at + delay_s, reason=reason)
         case ev.ResultDelivered(_, _, path):
             return replace(row, delivered=path)
-        case ev.AttemptStarted() | ev.AgentSeen() | ev.AttemptEnded():
+        case ev.AttemptStarted() | ev.AgentSeen() | ev.ContainerStarted() | ev.AttemptEnded():
             if not row.attempts or row.attempts[-1].number != event.attempt or row.state not in ACTIVE:
                 return row
             return _attempt(row, event, at)
 
 
-def _attempt(row: JobRow, event: ev.AttemptStarted | ev.AgentSeen | ev.AttemptEnded, at: float) -> JobRow:
+AttemptEvent = ev.AttemptStarted | ev.AgentSeen | ev.ContainerStarted | ev.AttemptEnded
+
+
+def _attempt(row: JobRow, event: AttemptEvent, at: float) -> JobRow:
     attempt = row.attempts[-1]
     earlier = row.attempts[:-1]
     match event:
         case ev.AttemptStarted(_, _, pid, ticks):
             return replace(row, state="running", attempts=(*earlier, replace(attempt, pid=pid, started_ticks=ticks)))
-        case ev.AgentSeen(_, _, agent, doing, steps, cost_usd):
-            seen = AgentRow(agent, doing, steps, cost_usd, at)
-            others = tuple(other for other in row.agents if other.agent != agent)
-            agents = tuple(sorted((*others, seen), key=lambda one: one.agent))
+        case ev.AgentSeen():
+            others = tuple(other for other in row.agents if other.agent != event.agent)
+            agents = tuple(sorted((*others, _seen(event, at)), key=lambda one: one.agent))
             costs = [one.cost_usd for one in agents]
-            spent = None if None in costs else sum(cost or 0.0 for cost in costs)
-            return replace(row, agents=agents, attempts=(*earlier, replace(attempt, cost_usd=spent)))
+            attempt = replace(
+                attempt,
+                cost_usd=None if None in costs else sum(cost or 0.0 for cost in costs),
+                tokens=sum((one.tokens for one in agents), NO_TOKENS),
+                own_prices=any(one.own_prices for one in agents),
+            )
+            return replace(row, agents=agents, attempts=(*earlier, attempt))
+        case ev.ContainerStarted(_, _, agent, name, container):
+            started = ContainerRow(agent, name, container)
+            if started in attempt.containers or len(attempt.containers) >= MOST_CONTAINERS:
+                return row
+            return replace(row, attempts=(*earlier, replace(attempt, containers=(*attempt.containers, started))))
         case ev.AttemptEnded(_, _, outcome):
-            ended = replace(attempt, ended_at=at, outcome=outcome, cost_usd=outcome.cost_usd)
+            ended = replace(
+                attempt, ended_at=at, outcome=outcome, cost_usd=outcome.cost_usd, own_prices=outcome.own_prices
+            )
             return replace(
                 row,
                 state="delivering",
@@ -184,3 +202,21 @@ def _attempt(row: JobRow, event: ev.AttemptStarted | ev.AgentSeen | ev.AttemptEn
                 outcome=outcome,
                 reason=outcome.evidence if outcome.failure else "",
             )
+
+
+def _seen(event: ev.AgentSeen, at: float) -> AgentRow:
+    """Neither time may lie in the future: a clock that was set back would make an agent seem busy for ever."""
+    seen_at = min(event.active_at, at) if event.active_at > 0 else at
+    return AgentRow(
+        event.agent,
+        event.doing,
+        event.steps,
+        event.cost_usd,
+        seen_at,
+        event.tokens,
+        min(event.since, at) if event.since > 0 else seen_at,
+        event.command,
+        event.peer,
+        event.retry,
+        event.own_prices,
+    )

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from runner.model.events import Doing
+from runner.model.events import ApiRetry, Doing
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec
+from runner.model.prices import NO_TOKENS, Tokens
 
 JobState = Literal["queued", "starting", "running", "delivering", "retrying", "done", "failed", "skipped", "cancelled"]
 """`delivering`: the attempt is over and what it ended in is durable, but its files are not yet where they belong."""
@@ -22,6 +23,23 @@ class AgentRow:
     steps: int
     cost_usd: float | None
     seen_at: float
+    """When anything was last told of it, in seconds since the epoch."""
+    tokens: Tokens = NO_TOKENS
+    since: float = 0.0
+    """When it began to do this."""
+    command: str = ""
+    peer: str = ""
+    retry: ApiRetry | None = None
+    own_prices: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRow:
+    """A container that an attempt started."""
+
+    agent: str
+    name: str
+    container: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +56,11 @@ class AttemptRow:
     outcome: Outcome | None = None
     cost_usd: float | None = 0.0
     """Spent so far; the outcome's when it has ended; None where it cannot be known."""
+    tokens: Tokens = NO_TOKENS
+    """As far as somebody counted them."""
+    own_prices: bool = False
+    """Some of the cost is by the user's own prices."""
+    containers: tuple[ContainerRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

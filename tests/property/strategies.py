@@ -8,6 +8,7 @@ from runner.model import events as ev
 from runner.model.ids import JobId, PairId
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.prices import Price, Tokens
 from runner.model.supplies import Supply, SupplyKind, SupplyState
 
 SETTINGS = ("solo", "coop-comm", "team")
@@ -20,6 +21,11 @@ usd = st.floats(0, 100, allow_nan=False).map(lambda cost: round(cost, 6))
 numbers = st.integers(1, 4)
 jobs = st.sampled_from((*JOBS, JobId("unknown")))
 
+counts = st.integers(0, 10**9)
+tokens = st.builds(Tokens, counts, counts, counts)
+prices = st.builds(Price, usd, usd, st.none() | usd)
+retries = st.builds(ev.ApiRetry, st.integers(1, 12), st.none() | st.integers(1, 12), texts, seconds)
+
 outcomes = st.builds(
     Outcome,
     failure=st.none() | st.sampled_from(typing.get_args(FailureClass)),
@@ -30,6 +36,7 @@ outcomes = st.builds(
     patch_lines=st.integers(0, 3),
     messages=st.integers(0, 9),
     duration_s=st.none() | seconds,
+    own_prices=st.booleans(),
 )
 plans = st.builds(
     Plan,
@@ -42,6 +49,8 @@ plans = st.builds(
     slots=st.integers(1, 256),
     budget_usd=st.none() | usd,
     redis=st.none() | texts,
+    stall_s=seconds,
+    prices=st.dictionaries(texts, prices, max_size=2),
     extra=st.lists(texts, max_size=2).map(tuple),
     rehearsal=st.none() | st.builds(Rehearsal, speed=st.floats(0.1, 1000), seed=st.integers(-9, 9), faults=st.none()),
 )
@@ -82,7 +91,22 @@ events: st.SearchStrategy[ev.Event] = st.one_of(
         agent=st.sampled_from(["agent1", "agent2"]),
         doing=st.sampled_from(typing.get_args(ev.Doing)),
         steps=st.integers(0, 100),
-        cost_usd=usd,
+        cost_usd=st.none() | usd,
+        tokens=tokens,
+        since=times,
+        active_at=times,
+        command=texts,
+        peer=texts,
+        retry=st.none() | retries,
+        own_prices=st.booleans(),
+    ),
+    st.builds(
+        ev.ContainerStarted,
+        job=jobs,
+        attempt=numbers,
+        agent=st.sampled_from(["agent1", "agent2"]),
+        name=texts,
+        container=texts,
     ),
     st.builds(ev.AttemptEnded, job=jobs, attempt=numbers, outcome=outcomes),
     st.builds(ev.RetryScheduled, job=jobs, attempt=numbers, delay_s=seconds, reason=texts),
@@ -94,7 +118,7 @@ events: st.SearchStrategy[ev.Event] = st.one_of(
         outcome=st.none() | outcomes,
     ),
     st.builds(ev.SupplySeen, supply=supplies),
-    st.builds(ev.CancelRequested, job=jobs),
+    st.builds(ev.CancelRequested, job=jobs, again=st.booleans()),
     st.builds(ev.SlotsSet, slots=st.integers(1, 256)),
     st.just(ev.QueuePaused()),
     st.just(ev.QueueResumed()),

@@ -10,7 +10,7 @@ import anyio
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
-from runner.engine.ports import AgentProgress, LaunchOrder, LaunchRefused, LedgerUnwritable, Tell
+from runner.engine.ports import LaunchOrder, LaunchRefused, LedgerUnwritable, Sighting, Tell
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -139,10 +139,10 @@ class FakeContainers:
 class FakeProgress:
     """Tells what it was made with, once."""
 
-    def __init__(self, seen: tuple[AgentProgress, ...]) -> None:
+    def __init__(self, seen: tuple[Sighting, ...]) -> None:
         self._seen = seen
 
-    async def news(self) -> tuple[AgentProgress, ...]:
+    async def news(self) -> tuple[Sighting, ...]:
         await anyio.lowlevel.checkpoint()
         seen, self._seen = self._seen, ()
         return seen
@@ -155,7 +155,7 @@ class FakeCooperbench:
     outcomes: dict[JobId, list[Outcome]] = field(default_factory=lambda: defaultdict(list))
     there: dict[JobId, Outcome] = field(default_factory=dict)
     delivered_jobs: list[tuple[JobId, bool]] = field(default_factory=list)
-    seen: dict[str, tuple[AgentProgress, ...]] = field(default_factory=dict)
+    seen: dict[str, tuple[Sighting, ...]] = field(default_factory=dict)
     delivery_errors: int = 0
     finished: int = 0
 
@@ -169,7 +169,7 @@ class FakeCooperbench:
         found = self.there.get(spec.id)
         return (found, "/there") if found else None
 
-    def progress(self, folder: Path) -> "FakeProgress":
+    def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> "FakeProgress":
         return FakeProgress(self.seen.get(folder.parent.name, ()))
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:

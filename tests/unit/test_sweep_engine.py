@@ -6,12 +6,13 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from runner.engine.ports import AgentProgress
+from runner.engine.ports import AgentProgress, StartedContainer
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan
+from runner.model.prices import Tokens
 from tests.unit.fakes import AUTH, OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, MemoryLedger, jobs, the_plan
 
 pytestmark = pytest.mark.anyio
@@ -213,6 +214,59 @@ async def test_what_a_failed_attempt_was_seen_spending_is_spent_and_wasted() -> 
     row = deck.board.jobs[ONE]
     assert row.wasted_usd == pytest.approx(0.25)
     assert row.cost_usd == pytest.approx(0.75)
+
+
+async def test_a_result_without_a_cost_of_its_own_takes_the_one_by_own_prices() -> None:
+    deck = Deck()
+    deck.cooperbench.outcomes[ONE] = [replace(OK, cost_usd=None)]
+    deck.cooperbench.seen[ONE] = (AgentProgress("solo", "llm", 3, 0.2, Tokens(10, 2), own_prices=True),)
+    await deck.run(*planned(1))
+    (attempt,) = deck.board.jobs[ONE].attempts
+    assert (attempt.cost_usd, attempt.own_prices, attempt.tokens) == (0.2, True, Tokens(10, 2))
+    assert deck.board.total.unknown_costs == 0
+
+
+async def test_a_running_job_is_ended_and_queued_again_and_what_it_cost_is_wasted() -> None:
+    deck = Deck(launcher=FakeLauncher(holds=True))
+    deck.cooperbench.outcomes[ONE] = [replace(PROVIDER, failure="crash", cost_usd=None), OK]
+    deck.cooperbench.seen[ONE] = (
+        StartedContainer("solo", "minisweagent-1a", "0123456789ab"),
+        AgentProgress("solo", "exec", 3, 0.2),
+    )
+
+    async def user(deck: Deck) -> None:
+        await until(lambda: deck.sweep is not None and bool(deck.board.jobs[ONE].running))
+        assert deck.sweep is not None
+        assert not (await deck.sweep.obey(cmd.Requeue(JobId("nothing")))).ok
+        assert (await deck.sweep.obey(cmd.Requeue(ONE))).ok
+        assert not (await deck.sweep.obey(cmd.Requeue(ONE))).ok
+        await until(lambda: len(deck.launcher.orders) == 2)
+        deck.launcher.running[2].over.set()
+        await until(lambda: deck.board.jobs[ONE].settled)
+        assert not (await deck.sweep.obey(cmd.Requeue(ONE))).ok
+
+    await deck.run(*planned(1, attempts=1), meanwhile=user)
+    row = deck.board.jobs[ONE]
+    assert deck.launcher.running[1].ended_by_us
+    assert (row.state, row.cancelling, len(row.attempts)) == ("done", False, 2)
+    first = row.attempts[0]
+    assert first.outcome is not None
+    assert (first.outcome.failure, first.outcome.evidence) == ("cancelled", "ended by the user to be tried again")
+    assert [one.container for one in first.containers] == ["0123456789ab"]
+    assert row.wasted_usd == pytest.approx(0.2)
+    assert row.cost_usd == pytest.approx(0.7)
+
+
+async def test_a_result_that_comes_while_it_is_ended_is_kept() -> None:
+    deck = Deck(launcher=FakeLauncher(holds=True))
+
+    async def user(deck: Deck) -> None:
+        await until(lambda: deck.sweep is not None and bool(deck.board.jobs[ONE].running))
+        assert deck.sweep is not None
+        assert (await deck.sweep.obey(cmd.Requeue(ONE))).ok
+
+    await deck.run(*planned(1), meanwhile=user)
+    assert (deck.board.jobs[ONE].state, len(deck.board.jobs[ONE].attempts)) == ("done", 1)
 
 
 async def test_a_cost_nobody_knows_stays_unknown() -> None:
