@@ -8,6 +8,9 @@ from runner.model.prices import Price
 
 STALL_S = 600.0
 
+OWN_REDIS = "own"
+"""As a plan's `redis`: one of the sweep's own, whatever else answers on the machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
@@ -48,6 +51,7 @@ class Plan:
     git: bool = False
     backend: str = "docker"
     redis: str | None = None
+    """Its URL, or OWN_REDIS; None: one that is at hand, else one of the sweep's own."""
     agent_config: str | None = None
     dataset_dir: str | None = None
     extra: tuple[str, ...] = ()
