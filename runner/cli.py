@@ -194,7 +194,11 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "git": (("--git",), None, "let cooperating agents share a git remote"),
     "agent_config": (("--agent-config",), "FILE", "upstream's agent configuration"),
     "backend": (("--backend",), "NAME", "docker, modal or gcp (default: docker)"),
-    "redis": (("--redis",), "URL", "the Redis that cooperating agents talk through"),
+    "redis": (
+        ("--redis",),
+        "URL",
+        "the Redis for agents that talk, or: own (default: one at hand, else own)",
+    ),
     "dataset_dir": (("--dataset-dir",), "DIR", "a dataset of your own"),
     "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
     "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),

@@ -26,6 +26,8 @@ from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import ProcessLauncher
+from runner.adapters.redis_servers import RedisServers
+from runner.adapters.redis_supply import RedisSupply
 from runner.adapters.socket import ClientServer
 from runner.adapters.strays import become_subreaper
 from runner.engine.attempt import Attempts
@@ -109,7 +111,11 @@ async def own(order: StartOrder) -> None:
         raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
     cooperbench = CooperbenchFiles(places.root)
     containers = _containers(order.plan or dispatcher.board.plan)
-    attempts = Attempts(dispatcher, ProcessLauncher(), cooperbench, containers, clock, sweep_dir, random.random)
+    launcher = ProcessLauncher()
+    redis = RedisSupply(
+        RedisServers(sweep_dir, launcher, os.environ), os.environ, dispatcher.board.supplies.get(("redis", ""))
+    )
+    attempts = Attempts(dispatcher, launcher, cooperbench, containers, clock, sweep_dir, random.random)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(dispatcher.run)
         was_finished = dispatcher.board.finished_at is not None
@@ -125,7 +131,7 @@ async def own(order: StartOrder) -> None:
             hub,
             expects_client=order.expects_client,
             recheck=was_finished,
-            suppliers=_suppliers(dispatcher.board.plan),
+            suppliers=_suppliers(dispatcher.board.plan, redis),
         )
         server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
@@ -148,11 +154,12 @@ def _containers(plan: Plan | None) -> Containers:
     return DockerContainers(docker_program(os.environ), volumes=teams)
 
 
-def _suppliers(plan: Plan | None) -> list[Supplier]:
+def _suppliers(plan: Plan | None, redis: Supplier) -> list[Supplier]:
     """Who makes ready what this sweep's jobs need, by kind; what none is here for is not waited for."""
     suppliers: list[Supplier] = []
     if plan is None or plan.rehearsal is not None:
         return suppliers
+    suppliers.append(redis)
     return suppliers
 
 

@@ -6,6 +6,7 @@ costs the runner nothing before it is needed, and a call that hangs can be kille
 """
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Collection, Mapping
@@ -62,6 +63,16 @@ def shim_variables(environment: Mapping[str, str]) -> dict[str, str]:
     if not os.access(SHIM, os.X_OK):
         return {}
     return {EXECUTABLE: str(SHIM), REAL: docker_program(environment)}
+
+
+def shim_in_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """What puts the shim also in the way of who looks for `docker` in PATH; nothing where there is none to run."""
+    others = [one for one in environment.get("PATH", os.defpath).split(os.pathsep) if one != str(SHIM.parent)]
+    path = os.pathsep.join(others)
+    real = shutil.which(docker_program(environment), path=path)
+    if real is None or not os.access(SHIM, os.X_OK):
+        return {}
+    return {REAL: real, "PATH": f"{SHIM.parent}{os.pathsep}{path}"}
 
 
 class NoContainers:

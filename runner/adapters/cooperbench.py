@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from runner import probe
-from runner.adapters.containers import shim_variables
+from runner.adapters.containers import shim_in_path, shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
@@ -22,7 +22,7 @@ from runner.engine.ports import LaunchOrder
 from runner.model.board import Board
 from runner.model.failure import one_line
 from runner.model.outcome import Outcome
-from runner.model.plan import JobSpec, Plan
+from runner.model.plan import OWN_REDIS, JobSpec, Plan
 from runner.model.settings import SETTINGS
 
 EXTERNAL = "COOPERBENCH_EXTERNAL_AGENTS"
@@ -50,7 +50,7 @@ def command(plan: Plan, spec: JobSpec, staging: Path) -> tuple[str, ...]:
     argv += ["--log-dir", str(staging), *setting.flags]
     if plan.git and setting.takes_git:
         argv.append("--git")
-    if plan.redis is not None and setting.needs_redis:
+    if plan.redis not in {None, OWN_REDIS} and setting.needs_redis:
         argv += ["--redis", plan.redis]
     if plan.agent_config is not None:
         argv += ["--agent-config", plan.agent_config]
@@ -78,6 +78,8 @@ class CooperbenchFiles:
         }
         if plan.rehearsal is None:
             environment |= {"COOPDECK_SWEEP": plan.sweep, "COOPDECK_JOB": spec.id} | shim_variables(self._caller)
+            if SETTINGS[spec.setting].needs_redis:
+                environment |= shim_in_path(self._caller)
         else:
             how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}
             environment["COOPDECK_REHEARSAL"] = json.dumps(how)

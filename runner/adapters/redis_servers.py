@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from subprocess import DEVNULL
 
@@ -107,6 +108,7 @@ class RedisServers:
             own = Own(own_url(port), port, running)
             await self._until_it_answers(own)
             answered = True
+            await self._forget_folder()
         finally:
             if not answered:
                 with anyio.CancelScope(shield=True):
@@ -139,7 +141,7 @@ class RedisServers:
             await self._reap()
         if contained:
             await DockerContainers(self._docker, volumes=False).remove({self.token}, killed=late)
-        await anyio.to_thread.run_sync(lambda: shutil.rmtree(self._folder, ignore_errors=True))
+        await self._forget_folder()
 
     async def _launch(self, kind: OwnKind, port: int, hosts: list[str]) -> Running:
         # Its title would be written over its environment, where the token is.
@@ -153,7 +155,7 @@ class RedisServers:
         try:
             self._folder.mkdir(exist_ok=True)
             (self._folder / LOG_NAME).unlink(missing_ok=True)
-            order = LaunchOrder(tuple(argv), environment, self._folder, self._folder)
+            order = LaunchOrder(tuple(argv), environment, self._folder, Path("/"))
             self._child = await self._launcher.start(order)
         except (LaunchRefused, OSError) as error:
             raise RedisFailed(one_line(str(error))) from None
@@ -193,6 +195,10 @@ class RedisServers:
         if not own.runs:
             # Somebody else answers on that port.
             raise RedisFailed(self._last_words())
+
+    async def _forget_folder(self) -> None:
+        """Of a server that has begun there is nothing to read any more."""
+        await anyio.to_thread.run_sync(partial(shutil.rmtree, self._folder, ignore_errors=True))
 
     async def _reap(self) -> None:
         # Waited for once: its descriptor is gone then.

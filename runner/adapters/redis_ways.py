@@ -51,8 +51,8 @@ async def ways(wanted: str | None, environment: Mapping[str, str], *, beyond: st
     found: list[Way] = []
     if wanted is None and await _at_hand(environment, beyond):
         found.append(Way(f"{AT_HAND}, which answers", AT_HAND))
-    if program := shutil.which("redis-server", path=environment.get("PATH")):
-        found.append(Way(f"a redis-server of the sweep's own ({program})", own="redis-server"))
+    if shutil.which("redis-server", path=environment.get("PATH")):
+        found.append(Way("a redis-server of the sweep's own", own="redis-server"))
     status, _ = await _docker(environment, "image", "inspect", "--format", "{{.Id}}", IMAGE)
     if status == 0:
         found.append(Way(f"a container of {IMAGE}", own="container"))

@@ -22,7 +22,7 @@ DURATION_LIMIT = 30 * 24 * 3600.0
 _LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$", re.DOTALL)
 _DAEMON_SAYS = b"Error response from daemon: "
 _NO_TASKS = "no tasks found"
-_NO_REDIS = "error: Failed to start Redis"
+_NO_REDIS = ("error: Failed to start Redis", "error: Docker not found. Install Docker or Redis.")
 
 
 class NotAResult(Exception):
@@ -108,13 +108,13 @@ def result_outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outco
 def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
     """The outcome of a process that left no result: from its last words, its exit status or its signal.
 
-    Only upstream's own last words count: the last line of a traceback, or one of its two fixed lines.
+    Only upstream's own last words count: the last line of a traceback, or one of its few fixed lines.
     """
     lines = _tail(log)
     last = lines[-1].strip() if lines else ""
     if exit_status == 0 and any(line.strip() == _NO_TASKS for line in lines):
         return Outcome("empty", "", "cooperbench found no such pair in the dataset (no tasks found)", 0.0)
-    if last == _NO_REDIS:
+    if last in _NO_REDIS:
         return Outcome("redis", "", last, 0.0)
     if exit_status == 1 and any(line.startswith("Traceback (most recent call last):") for line in lines):
         match = _LAST_LINE.match(last)
@@ -191,18 +191,29 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _exit_status(trajectory: Path) -> str:
-    """`extra.exit_status` of the trajectory's last message: the exception class; empty where there is none."""
+    """The exception class in the trajectory's last message, with its module where that is told; empty without one."""
     try:
         if trajectory.stat().st_size > TRAJECTORY_LIMIT:
             return ""
         messages = json.loads(trajectory.read_bytes())["messages"]
-        status = messages[-1]["extra"]["exit_status"]
+        extra = messages[-1]["extra"]
+        status = extra["exit_status"]
     except OSError as error:
         _only_unreadable(error)
         return ""
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         return ""
-    return status if isinstance(status, str) and status.isidentifier() else ""
+    if not isinstance(status, str) or not status.isidentifier():
+        return ""
+    return _qualified(status, extra.get("traceback"), extra.get("exception_str"))
+
+
+def _qualified(name: str, traceback: Any, says: Any) -> str:
+    """The name with its module, from the traceback's end: `redis.exceptions.ConnectionError: ` and then `says`."""
+    if not isinstance(traceback, str) or not isinstance(says, str):
+        return name
+    head = traceback.rstrip().removesuffix(says.rstrip()).rpartition("\n")[2].rstrip(": ")
+    return head if head.endswith(f".{name}") and head.replace(".", "").isidentifier() else name
 
 
 def _vanished(folder: Path) -> str | None:

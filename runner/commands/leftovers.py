@@ -13,6 +13,7 @@ from runner.adapters import strays
 from runner.adapters.containers import DockerContainers, DockerSilent, Made, docker_program
 from runner.adapters.places import SweepLock
 from runner.adapters.processes import started_ticks
+from runner.adapters.redis_servers import redis_token
 from runner.commands.sweeps import DEMO_FOLDER, Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
@@ -43,7 +44,7 @@ class Left:
     copies: list[Owned] = field(default_factory=list)
     attempts: list[Owned] = field(default_factory=list)
     tokens: dict[str, str] = field(default_factory=dict)
-    """Of attempts that are over, with their sweeps."""
+    """Of attempts that are over and of Redis servers that none needs, with their sweeps."""
     still_running: dict[str, int] = field(default_factory=dict)
     """Attempts whose runner is gone and which can be adopted, by sweep."""
     unreadable: list[str] = field(default_factory=list)
@@ -76,7 +77,8 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
         except UsageRefused:
             left.unreadable.append(named(sweep))
     owners = {one.token: named(sweep) for sweep, board in boards for row in board.jobs.values() for one in row.attempts}
-    found = strays.carriers(owners.keys())
+    servers = {redis_token(sweep.folder): named(sweep) for sweep, _ in boards}
+    found = strays.carriers(owners.keys() | servers.keys())
     for sweep, board in boards:
         name = named(sweep)
         real |= board.plan is not None and board.plan.rehearsal is None and board.plan.backend == "docker"
@@ -92,6 +94,8 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
         folder = sweep.folder / "attempts"
         if attempts and sweep.state(board) == "finished" and folder.is_dir():
             left.attempts.append(_folder(name, folder))
+    # Attempts that can still be adopted talk through it.
+    left.tokens |= {token: name for token, name in servers.items() if name not in left.still_running}
     left.processes = [
         Owned(left.tokens[stray.token], f"{stray.pid} {_command(stray.pid)}")
         for stray in found

@@ -11,10 +11,11 @@ from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.adapters.program import default_cooperbench, find_cooperbench
 from runner.adapters.recorded import recorded_prior
+from runner.adapters.redis_ping import address_of
 from runner.commands.upstream_flags import check_extra, check_url
 from runner.model.board import Board
 from runner.model.ids import PairId
-from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.plan import OWN_REDIS, JobSpec, Plan, Rehearsal
 from runner.model.queue import check_models, check_settings, check_sweep_name, default_sweep_name, make_jobs
 from runner.model.refusal import UsageRefused
 from runner.model.selection import select_pairs
@@ -81,8 +82,12 @@ class _Asked:
             logs = Path(self._absolute(self.options.log_dir))
             if logs.exists() and not logs.is_dir():
                 raise UsageRefused(f"--log-dir names {logs}, which is not a folder; name another")
-        if self.options.redis is not None:
+        if self.options.redis not in {None, OWN_REDIS}:
             check_url("--redis", self.options.redis)
+            try:
+                address_of(self.options.redis)
+            except ValueError as error:
+                raise UsageRefused(f"--redis: {error}; or say --redis {OWN_REDIS}") from None
         check_extra(self.options.extra)
         if self.options.rehearse and self._flag("cooperbench"):
             raise UsageRefused("--cooperbench and --rehearse exclude each other; leave one of them out")

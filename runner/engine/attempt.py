@@ -30,6 +30,7 @@ from runner.model.plan import Plan
 from runner.model.retry import verdict
 from runner.model.rows import ACTIVE, AttemptRow, JobRow
 from runner.model.spend import reconciled
+from runner.model.supplies import supplied
 
 GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
@@ -89,7 +90,8 @@ class Attempts:
                     await self._record(ev.JobSettled(row.spec.id, "cancelled"))
                 return
             await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
-            order = self.cooperbench.order(plan, row.spec, number, token, self.sweep_dir / folder)
+            now = supplied(plan, self.dispatcher.board)
+            order = self.cooperbench.order(now, row.spec, number, token, self.sweep_dir / folder)
             running = await self._patiently(lambda: self._start(order), control)
         except (LaunchRefused, OSError) as error:
             if self._attempts_of(row) < number:

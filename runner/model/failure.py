@@ -54,6 +54,12 @@ _DOCKER_RUN = re.compile(
     r"Command '\['(?:[^']*/)?docker', 'run'.*(?:returned non-zero exit status (?P<status>\d+)|timed out after)",
     re.DOTALL,
 )
+_REDIS = re.compile(
+    r"Error (?:-?\d+ )?connecting to \S+:\d+\.|"
+    r"Error (?:while reading from|\d+ while writing to) (?:socket\b|\S+:\d+ ?:)|"
+    r"Connection closed by server\.$|Timeout (?:(?:reading from|writing to) socket|connecting to server)$"
+)
+"""How redis-py words it, where no trajectory names its exceptions: an agent that never began leaves its text alone."""
 _DOCKER_409 = re.compile(r"409 Client Error|Error response from daemon: [Cc]ontainer \w+ is not running")
 
 INFRASTRUCTURE: frozenset[FailureClass] = frozenset(
@@ -70,7 +76,7 @@ class Evidence:
     """What is known of an attempt that ended badly."""
 
     exception: str = ""
-    """The trajectory's `extra.exit_status`, or the class in a traceback's last line (`redis.exceptions.X`)."""
+    """The class that the trajectory's last message names, or a traceback's last line (`redis.exceptions.X`)."""
     error: str = ""
     """The `error` of result.json, or the text behind the class in a traceback's last line."""
     exit_status: int | None = None
@@ -88,7 +94,7 @@ def classify(evidence: Evidence) -> tuple[FailureClass, str]:
         line = one_line(f"{evidence.exception}: {evidence.error}")
     if name == "RateLimitError" and _QUOTA.match(evidence.error):
         return "quota", line
-    if evidence.exception.startswith("redis."):
+    if evidence.exception.startswith("redis.") or _REDIS.match(evidence.error):
         return "redis", line
     if evidence.exception.startswith("docker.errors.") and name == "APIError":
         return "docker", line

@@ -1,6 +1,6 @@
 """What a job needs of the machine beyond a slot: its image, a Redis, the git server. Pure, and constant in time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from runner.model.outcome import FailureClass, Outcome
@@ -31,6 +31,8 @@ class Supply:
     done_bytes: int = 0
     total_bytes: int = 0
     """0 while it is not known."""
+    address: str = ""
+    """Where jobs find it; empty for what is not on the network."""
 
     @property
     def key(self) -> SupplyKey:
@@ -78,6 +80,12 @@ def needed(plan: Plan, spec: JobSpec) -> tuple[SupplyKey, ...]:
     if setting is not None and setting.takes_git and plan.git:
         keys.append(("git", ""))
     return tuple(keys)
+
+
+def supplied(plan: Plan, board: "Board") -> Plan:
+    """The plan for a job that is to start now: with the address of the Redis that is there."""
+    redis = board.supplies.get(("redis", ""))
+    return plan if redis is None or not redis.address else replace(plan, redis=redis.address)
 
 
 def lacking(board: "Board", spec: JobSpec) -> Supply | None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from runner import cli
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import started_ticks
+from runner.adapters.redis_servers import redis_token
 from runner.commands import clean
 from runner.commands.sweeps import DEMO_FOLDER
 from runner.model import events as ev
@@ -82,8 +84,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[bytes]"]:
     """Carries the token T1, in a session of its own."""
+    with carrying(T1) as child:
+        yield child
+
+
+@contextmanager
+def carrying(token: str) -> Iterator["subprocess.Popen[bytes]"]:
     command = ["sh", "-c", "echo up; read line"]
-    environment = {"COOPDECK_TOKEN": T1, "PATH": os.environ["PATH"]}
+    environment = {"COOPDECK_TOKEN": token, "PATH": os.environ["PATH"]}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, env=environment, start_new_session=True, stdin=pipe, stdout=pipe) as child:
         assert child.stdout is not None
@@ -228,3 +236,22 @@ def test_attempts_are_asked_for_by_themselves(
     assert (bool(project.containers), folders[0].exists()) == left
     assert folders[1].exists(), "its attempts are needed to go on"
     assert ("1 sweep's attempts (" if left[0] else "removed: 1 container\n") in says
+
+
+def test_a_redis_is_removed_unless_an_attempt_may_still_talk_through_it(
+    project: Project, process: "subprocess.Popen[bytes]", capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One that nobody can adopt is left by a runner that was killed while it had no job under way."""
+    ticks = started_ticks(process.pid)
+    assert ticks is not None
+    project.sweep("still", T1, ev.AttemptStarted(SPEC.id, 1, process.pid, ticks))
+    project.finished("over", T2)
+    tokens = {name: redis_token(project.places.sweep_dir(name)) for name in ("still", "over")}
+    project.container(tokens["over"])
+    project.container(tokens["still"])
+    with carrying(tokens["still"]) as needed, carrying(tokens["over"]) as left:
+        shape = json.loads(run(capsys, "--json", "--yes"))
+        assert [(one["sweep"], one["process"].split()[0]) for one in shape["processes"]] == [("over", str(left.pid))]
+        assert left.wait(5) == -15
+        assert needed.poll() is None
+        assert project.containers == {tokens["still"]}

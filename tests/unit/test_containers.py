@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from runner.adapters import containers
-from runner.adapters.containers import SHIM, DockerContainers, docker_program, shim_variables
+from runner.adapters.containers import SHIM, DockerContainers, docker_program, shim_in_path, shim_variables
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.model.plan import Rehearsal
 from tests.unit.fakes import jobs, the_plan
@@ -216,3 +216,28 @@ async def test_a_docker_that_does_not_answer_is_said_once_and_costs_seconds_at_m
 async def test_no_docker_at_all_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert await DockerContainers(str(tmp_path / "nothing"), volumes=False).remove({"t1"}) == 0
     assert "cannot be run: No such file" in capsys.readouterr().err
+
+
+UPSTREAMS_REDIS = ("run", "-d", "--name", "cooperbench-redis", "-p", "6379:6379", "redis:alpine")
+
+
+@pytest.mark.parametrize("arguments", [UPSTREAMS_REDIS, ("start", "cooperbench-redis")])
+def test_upstreams_own_redis_is_not_started_from_an_attempt(
+    arguments: tuple[str, ...], docker: tuple[Path, Calls], tmp_path: Path
+) -> None:
+    """Upstream looks for `docker` in PATH when it does this, and finds the shim there."""
+    program, calls = docker
+    caller = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
+    found = caller | shim_in_path(caller)
+    assert found["COOPDECK_DOCKER"] == str(program)
+    ran = subprocess.run(["docker", *arguments], env=found | ATTEMPT, capture_output=True, timeout=20, check=False)
+    assert ran.returncode == 125
+    assert b"cooperbench-redis is not started" in ran.stderr
+    subprocess.run(["docker", "start", "another"], env=found | ATTEMPT, timeout=20, check=True)
+    subprocess.run(["docker", *arguments], env=found, timeout=20, check=True)
+    assert calls() == [["start", "another"], list(arguments)], "outside an attempt it is nobody's business"
+
+
+def test_without_docker_nothing_stands_in_path(tmp_path: Path) -> None:
+    assert shim_in_path({"PATH": str(tmp_path)}) == {}
+    assert shim_in_path({"PATH": str(SHIM.parent)}) == {}

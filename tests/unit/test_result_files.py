@@ -137,6 +137,33 @@ async def test_a_cost_of_zero_after_answered_calls_is_unknown(tmp_path: Path) ->
     assert (await read(tmp_path, spec("solo"))).cost_usd is None
 
 
+@pytest.mark.parametrize(
+    ("qualified", "says", "failure"),
+    [
+        ("redis.exceptions.ConnectionError", "Error 111 connecting to localhost:6379. Connection refused.", "redis"),
+        ("redis.exceptions.TimeoutError", "the agent's own words\nredis.exceptions.TimeoutError: no", "redis"),
+        ("ConnectionError", "redis.exceptions.ConnectionError: an agent said this", "unknown"),
+        ("http.ConnectionError", "\nredis.exceptions.ConnectionError: and this", "unknown"),
+    ],
+)
+async def test_an_agents_exception_is_told_apart_by_its_module(
+    qualified: str, says: str, failure: str, tmp_path: Path
+) -> None:
+    """Upstream names the class alone, and there are several of that name; the traceback's end has the module."""
+    folder = staged(tmp_path, spec("coop-comm"))
+    result = json.loads((folder / "result.json").read_text())
+    feature = result["agents"]["agent1"]["feature_id"]
+    result["agents"]["agent1"] |= {"status": "Error", "error": says}
+    (folder / "result.json").write_text(json.dumps(result))
+    name = qualified.rpartition(".")[2]
+    traceback = f"Traceback (most recent call last):\n  File ...\n{qualified}: {says}\n"
+    extra = {"exit_status": name, "exception_str": says, "traceback": traceback}
+    trajectory = folder / f"agent{feature}_traj.json"
+    trajectory.write_text(json.dumps({"messages": [{"role": "exit", "content": says, "extra": extra}]}))
+    outcome = await read(tmp_path, spec("coop-comm"))
+    assert (outcome.failure, outcome.status) == (failure, "Error")
+
+
 TRACEBACK = "Traceback (most recent call last):\n  File ...\n"
 
 
@@ -149,6 +176,7 @@ TRACEBACK = "Traceback (most recent call last):\n  File ...\n"
         (TRACEBACK + "OSError: [Errno 28] No space left on device\n", 1, "host"),
         (TRACEBACK + "ValueError: what\n", 1, "crash"),
         ("error: Failed to start Redis\n", 1, "redis"),
+        ("error: Docker not found. Install Docker or Redis.\n", 1, "redis"),
         ("redis.exceptions.ConnectionError: an agent printed this\n", 1, "crash"),
         ("", -9, "oom"),
         ("", -6, "crash"),
