@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from runner.adapters.places import Places
-from runner.commands.logout import logout_warning
+from runner.commands.logout import logout
 from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
@@ -21,8 +21,8 @@ LOG_NAME = "runner.log"
 DAEMON = (sys.executable, "-P", "-m", "runner.daemon")
 
 
-def start_runner(places: Places, order: StartOrder) -> int:
-    """Start the runner and wait until it listens; returns its pid.
+def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()) -> int:
+    """Start the runner and wait until it listens; returns its pid. `within` is a command that starts commands.
 
     It is in a session of its own and holds none of our files: it lives on when this process, its terminal or
     its connection is gone.
@@ -35,7 +35,7 @@ def start_runner(places: Places, order: StartOrder) -> int:
     log = folder / LOG_NAME
     with open(log, "ab") as errors:
         runner = subprocess.Popen(
-            DAEMON,
+            [*within, *DAEMON],
             cwd=places.root,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -59,10 +59,10 @@ def start_checked(places: Places, order: StartOrder, plan: Plan | None, jobs: tu
     """
     if plan is not None:
         check_ready(plan, jobs)
-    warning = logout_warning()
-    if warning is not None:
-        print(f"coopdeck: {warning}", file=sys.stderr)
-    start_runner(places, order)
+    leaving = logout()
+    if leaving.warning is not None:
+        print(f"coopdeck: {leaving.warning}", file=sys.stderr)
+    start_runner(places, order, leaving.within)
 
 
 def _first_line(runner: subprocess.Popen[bytes], order: bytes) -> object:
