@@ -86,7 +86,8 @@ async def own(order: StartOrder) -> None:
     places = Places(Path(order.root))
     sweep_dir = places.sweep_dir(order.sweep)
     sweep_dir.mkdir(parents=True, exist_ok=True)
-    lock = SweepLock(places.lock(order.sweep))
+    listening = places.socket(order.sweep)
+    lock = SweepLock(places.lock(order.sweep), listening)
     lock.acquire()
     ledger = SqliteLedger(places.ledger(order.sweep))
     hub, clock = Hub(), SystemClock()
@@ -133,7 +134,7 @@ async def own(order: StartOrder) -> None:
             recheck=was_finished,
             suppliers=_suppliers(dispatcher.board.plan, redis),
         )
-        server = ClientServer(places.socket(order.sweep), sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
+        server = ClientServer(listening, sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
         tasks.start_soon(_on_signals, sweep.obey)
         tasks.start_soon(_on_lost_folder, lock, sweep.obey)

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -36,9 +37,17 @@ class Places:
         return self.sweep_dir(sweep) / "lock"
 
     def socket(self, sweep: str) -> Path:
-        """Named by a digest: the kernel allows 107 bytes for the path of a unix socket."""
-        digest = hashlib.sha256(os.fsencode(self.sweep_dir(sweep))).hexdigest()[:20]
-        return socket_folder() / f"{digest}.sock"
+        """Where the sweep's runner listens, or would if it were started here and now.
+
+        A runner may have been started where XDG_RUNTIME_DIR was another, or none: by cron, by `su`, in a container.
+        """
+        # By a digest: the kernel allows 107 bytes for the path of a unix socket.
+        name = hashlib.sha256(os.fsencode(self.sweep_dir(sweep))).hexdigest()[:20] + ".sock"
+        noted = Path(str((self._note(sweep) or {}).get("socket", "")))
+        # The note is in a folder that others may write to: it leads nowhere else than to a private folder's socket.
+        if noted.is_absolute() and noted.name == name and _private(noted.parent):
+            return noted
+        return socket_folder() / name
 
     def sweeps(self) -> list[str]:
         """The names of all sweeps that have a ledger, the newest last."""
@@ -74,11 +83,7 @@ class Places:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            try:
-                note = json.loads(os.pread(descriptor, 4096, 0))
-            except ValueError:
-                return {}
-            return note if isinstance(note, dict) else {}
+            return _said(descriptor)
         finally:
             os.close(descriptor)
         return None
@@ -87,8 +92,9 @@ class Places:
 class SweepLock:
     """Held by the runner that owns a sweep for as long as its process lives."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, socket: Path | None = None) -> None:
         self._path = path
+        self._socket = socket
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -96,11 +102,11 @@ class SweepLock:
         # Not through a link: the note in it would overwrite whatever the link names.
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if not _taken(descriptor):
-            holder = os.pread(descriptor, 4096, 0).decode(errors="replace").strip() or "another process"
+            holder = _said(descriptor).get("pid")
             os.close(descriptor)
+            sweep, who = self._path.parent.name, f"pid {holder}" if holder else "another process"
             raise UsageRefused(
-                f"the sweep '{self._path.parent.name}' is owned by a runner already ({holder}); "
-                f"watch it with: coopdeck attach {self._path.parent.name}"
+                f"the sweep '{sweep}' is owned by a runner already ({who}); watch it with: coopdeck attach {sweep}"
             )
         self._descriptor = descriptor
         self.note("")
@@ -124,7 +130,11 @@ class SweepLock:
         """Tell others what troubles the runner now; this works on a full disk too, for the room is taken already."""
         if self._descriptor is None:
             return
-        told = json.dumps({"pid": os.getpid(), "trouble": trouble[:200]} if trouble else {"pid": os.getpid()})
+        told = json.dumps(
+            {"pid": os.getpid()}
+            | ({"socket": str(self._socket)} if self._socket else {})
+            | ({"trouble": trouble[:200]} if trouble else {})
+        )
         with suppress(OSError):
             os.pwrite(self._descriptor, told.encode().ljust(NOTE_BYTES), 0)
 
@@ -132,6 +142,14 @@ class SweepLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _said(descriptor: int) -> dict[str, object]:
+    try:
+        note = json.loads(os.pread(descriptor, 2 * NOTE_BYTES, 0))
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
 
 
 def _foreign(lock: Path) -> dict[str, object] | None:
@@ -160,6 +178,15 @@ def _taken(descriptor: int) -> bool:
     return False
 
 
+def _private(folder: Path) -> bool:
+    """Whether it is a folder, no link, of this user's and open to nobody else."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
 def socket_folder() -> Path:
     """The folder for sockets: this user's alone, made when it is missing.
 
@@ -175,8 +202,7 @@ def socket_folder() -> Path:
         pass
     except OSError as error:
         raise UsageRefused(f"the folder {folder} for coopdeck's sockets cannot be made: {error.strerror}") from None
-    found = folder.lstat()
-    if folder.is_symlink() or not folder.is_dir() or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    if not _private(folder):
         raise UsageRefused(
             f"{folder} is not a private folder of yours, so coopdeck will not put a socket there; "
             f"remove it, or set XDG_RUNTIME_DIR to a folder that only you can enter"

@@ -18,6 +18,8 @@ def main() -> int:
         if options.only and options.only not in fault.name:
             continue
         cases = fault.short if options.short else fault.full
+        if not cases:
+            continue
         print(f"{fault.name}: at most {cases} cases ...", flush=True)
         verdict = play(fault, options.seed, cases)
         print(

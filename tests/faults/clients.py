@@ -24,6 +24,9 @@ from tests.faults.suite import Skipped
 NOBODY = 65534
 ANSWER_S = 2.0
 GROWTH_MB = 48.0
+MINUTE_S = 60.0
+ASKED_A_SECOND = 20
+BURST = 100
 ENTRIES = 12_000
 """Events in ten minutes of a busy sweep, and three times what the runner keeps for one client."""
 
@@ -124,6 +127,31 @@ def never_reads(folder: Path, seeded: random.Random, cases: int) -> Iterator[lis
             wrong += _end_well(bed)
             for one in deaf:
                 one.close()
+            yield wrong
+
+
+def never_reads_by_time(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
+    """So many minutes in one sitting: deaf clients, and one that asks twenty times a second. A case is a minute."""
+    with _quiet_sweep(folder / "s") as bed:
+        deaf = [_hello(bed) for _ in range(3)]
+        before = _resident_mb(bed)
+        for case in range(cases):
+            ends, slowest, asked = time.monotonic() + MINUTE_S, 0.0, 0
+            while time.monotonic() < ends:
+                slowest = max(slowest, anyio.run(_ask_often, bed, BURST))
+                asked += BURST
+                time.sleep(BURST / ASKED_A_SECOND)
+            wrong = []
+            if slowest > ANSWER_S:
+                wrong.append(f"another client waited {slowest:.1f} s for its answer")
+            if not asked:
+                wrong.append("nothing was asked in a minute")
+            if (grown := _resident_mb(bed) - before) > GROWTH_MB:
+                wrong.append(f"the runner grew by {grown:.0f} MB")
+            if case == cases - 1:
+                wrong += _end_well(bed)
+                for one in deaf:
+                    one.close()
             yield wrong
 
 

@@ -1,4 +1,4 @@
-"""Which faults there are, and how many cases of each make the short form and the whole."""
+"""Which faults there are, and how many cases of each make the short form and the whole; 0: only in the whole."""
 
 from tests.faults import clients, clocks, files, host, kills, odd_jobs, starts
 from tests.faults.suite import Fault
@@ -10,6 +10,7 @@ FAULTS = (
     Fault("pid of a stranger", 1, 10, starts.reused_pid),
     Fault("dashboard killed", 1, 20, clients.killed_dashboards),
     Fault("client never reads", 1, 4, clients.never_reads),
+    Fault("client never reads for minutes", 0, 10, clients.never_reads_by_time),
     Fault("client sends noise", 20, 200, clients.random_bytes),
     Fault("second user at the socket", 2, 2, clients.second_user),
     Fault("job misbehaves", 2, 10, odd_jobs.odd_jobs),

@@ -8,7 +8,7 @@ from tests.faults.suite import Fault, play
 SEED = 1
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name.replace(" ", "-"))
+@pytest.mark.parametrize("fault", [one for one in FAULTS if one.short], ids=lambda fault: fault.name.replace(" ", "-"))
 def test_a_fault_is_survived(fault: Fault) -> None:
     verdict = play(fault, SEED, fault.short)
     if verdict.skipped:

@@ -55,7 +55,8 @@ def test_with_lingering_there_is_nothing_left_to_do(machine: Path) -> None:
     program(machine, "systemd-run", ANSWERS)
     (machine / "linger" / getpass.getuser()).touch()
     found = said(machine)
-    assert found.within and found.warning is None
+    assert found.within
+    assert found.warning is None
 
 
 @pytest.mark.parametrize("script", [None, "#!/bin/sh\nexit 1\n"])
