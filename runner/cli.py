@@ -171,6 +171,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     clean.add_argument("--yes", action="store_true", help="remove it without asking")
     clean.add_argument("--attempts", action="store_true", help="the attempts of finished sweeps too: logs of failures")
     command("ls", "All sweeps of this project.", sweep=False, json=True)
+    opened = command("open", "Look at a finished run, whoever launched it.", sweep=False, json=True)
+    opened.add_argument("folder", metavar="LOGS/NAME", help="a run's folder, or a setting's or a pair's in it")
     logs = command("logs", "Where the logs of a pair's attempts are.", sweep=False)
     logs.add_argument("sweep", metavar="SWEEP")
     logs.add_argument("pair", metavar="PAIR", help="repo/task/f1_f2")

@@ -112,6 +112,8 @@ class RunningSweep:
 
     async def ask(self, command: Command) -> Reply:
         stream, number = self._stream, next(self._numbers)
+        if stream is None and self._board.runner is not None and self._board.runner.stopped_at is not None:
+            return Reply(False, "the runner has stopped")
         if stream is None:
             return Reply(False, "the runner does not answer; trying to reach it again")
         answered = anyio.Event()

@@ -109,7 +109,7 @@ class CoopdeckApp(Shell):
 
     def _set_slots(self, by: int) -> None:
         slots = self.session.board.slots + by
-        if 1 <= slots <= MOST_SLOTS:
+        if self.session.over or 1 <= slots <= MOST_SLOTS:
             self.send(SetSlots(slots))
         else:
             self.say(f"slots go from 1 to {MOST_SLOTS}", ok=False)
@@ -119,7 +119,7 @@ class CoopdeckApp(Shell):
 
     def action_stop(self) -> None:
         if self.session.over:
-            self.say("the runner has stopped already", ok=False)
+            self.send(Stop("drain"))  # the answer says that there is no runner
             return
         running = self.session.board.total.count("starting", "running")
         choices = (

@@ -25,6 +25,11 @@ class JobFiles:
     """Why there is nothing at all."""
 
     @property
+    def opened(self) -> bool:
+        """They are upstream's files alone, of a run that we did not launch or whose attempts are not looked at."""
+        return self.attempt is not None and self.attempt == self.results
+
+    @property
     def key(self) -> tuple[Path | None, Path | None]:
         """The same for the same try, from its beginning to its end."""
         return (self.attempt, None if self.attempt else self.results)

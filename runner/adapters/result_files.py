@@ -2,10 +2,11 @@
 
 import json
 import math
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from runner.engine.patience import SHORT
 from runner.model.failure import Evidence, classify, one_line
@@ -40,8 +41,8 @@ class AgentResult:
     error: str
 
 
-def load_result(path: Path) -> dict[str, Any]:
-    """The JSON object in a result file.
+def load_result(path: Path, limit: int = RESULT_LIMIT) -> dict[str, Any]:
+    """The JSON object in one of upstream's files, of at most `limit` bytes.
 
     Raises:
         FileNotFoundError: there is none.
@@ -49,27 +50,29 @@ def load_result(path: Path) -> dict[str, Any]:
         OSError: the host is short of something; the file may be sound.
     """
     try:
-        with open(path, "rb") as file:
-            raw = file.read(RESULT_LIMIT + 1)
+        with _opened(path) as file:
+            raw = file.read(limit + 1)
     except FileNotFoundError:
         raise
     except OSError as error:
         _only_unreadable(error)
-        raise NotAResult(f"result.json cannot be read: {error.strerror}") from None
-    if len(raw) > RESULT_LIMIT:
-        raise NotAResult(f"result.json is larger than {RESULT_LIMIT} bytes")
+        raise NotAResult(f"{path.name} cannot be read: {error.strerror}") from None
+    if len(raw) > limit:
+        raise NotAResult(f"{path.name} is larger than {limit} bytes")
     try:
         values = json.loads(raw, parse_constant=_no_constant)
     except RecursionError:
-        raise NotAResult("result.json is nested too deeply") from None
+        raise NotAResult(f"{path.name} is nested too deeply") from None
     except ValueError as error:
-        raise NotAResult(f"result.json is not valid JSON: {one_line(str(error))}") from None
+        raise NotAResult(f"{path.name} is not valid JSON: {one_line(str(error))}") from None
     if not isinstance(values, dict):
-        raise NotAResult("result.json holds no object")
+        raise NotAResult(f"{path.name} holds no object")
     return values
 
 
-def result_outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outcome:
+def result_outcome(
+    values: dict[str, Any], spec: JobSpec, folder: Path, *, trajectory_limit: int = TRAJECTORY_LIMIT
+) -> Outcome:
     """The outcome that a result of this job tells of; `folder` holds the trajectories beside it.
 
     Raises:
@@ -101,7 +104,7 @@ def result_outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outco
         return replace(outcome, failure="container", evidence=vanished)
     first = failed[0]
     trajectory = "solo_traj.json" if first.name == "solo" else f"agent{first.feature}_traj.json"
-    failure, line = classify(Evidence(_exit_status(folder / trajectory), first.error))
+    failure, line = classify(Evidence(_exit_status(folder / trajectory, trajectory_limit), first.error))
     return replace(outcome, failure=failure, status="Error", evidence=line)
 
 
@@ -190,12 +193,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _exit_status(trajectory: Path) -> str:
+def _exit_status(trajectory: Path, limit: int) -> str:
     """The exception class in the trajectory's last message, with its module where that is told; empty without one."""
     try:
-        if trajectory.stat().st_size > TRAJECTORY_LIMIT:
+        if trajectory.stat().st_size > limit:
             return ""
-        messages = json.loads(trajectory.read_bytes())["messages"]
+        with _opened(trajectory) as file:
+            messages = json.loads(file.read(limit))["messages"]
         extra = messages[-1]["extra"]
         status = extra["exit_status"]
     except OSError as error:
@@ -224,7 +228,7 @@ def _vanished(folder: Path) -> str | None:
     """
     for patch in sorted(folder.glob("*.patch")):
         try:
-            with open(patch, "rb") as file:
+            with _opened(patch) as file:
                 first = file.read(200)
         except OSError as error:
             _only_unreadable(error)
@@ -232,6 +236,11 @@ def _vanished(folder: Path) -> str | None:
         if first.startswith(_DAEMON_SAYS):
             return one_line(first.decode(errors="replace"))
     return None
+
+
+def _opened(path: Path) -> BinaryIO:
+    # A pipe in the file's place would block.
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
 def _tail(log: Path) -> list[str]:

@@ -13,6 +13,9 @@ from runner.model.board import Board
 from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
 
+LEFT = ("detached", "stopped", "over")
+"""How a user leaves."""
+
 
 def show(places: Places, sweep: str) -> int:
     """The dashboard of a sweep, running or over; exit status as for `run`."""
@@ -52,23 +55,33 @@ def exit_status(board: Board) -> int:
     return 0 if total.jobs == total.results else 1
 
 
-def _open(places: Places, sweep: str, source: Source) -> int:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
+def open_on(source: Source) -> str:
+    """The dashboard on a source that is no sweep of ours; a sentence about why it ended, if that was not the user."""
+    ended = _shown(source)
+    return "" if ended in LEFT else ended
+
+
+def _shown(source: Source) -> str:
     # Until the board is painted nearly everything that is made stays: looking for garbage is a tenth of the start.
     gc.disable()
     try:
         from tui.app import open_dashboard
 
         with restored_terminal():
-            ended = open_dashboard(source)
+            return open_dashboard(source)
     finally:
         gc.enable()
+
+
+def _open(places: Places, sweep: str, source: Source) -> int:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
+    ended = _shown(source)
     board = read_board(places.ledger(sweep))
     if places.runner_pid(sweep) is not None and board.finished_at is None:
         print(f"the sweep '{sweep}' goes on in the background: coopdeck attach {sweep}")
         return 0
-    if ended not in {"detached", "stopped", "over"}:
+    if ended not in LEFT:
         raise UsageRefused(ended)
     print(table(summarise(board, board.at)))
     return exit_status(board)

@@ -330,13 +330,18 @@ async def test_a_sweep_that_is_over_stays_until_the_user_leaves(tmp_path: Path) 
     maker = middle()
     maker.happen(ev.StopRequested("now"), ev.RunnerStopped("stopped"))
     source = FakeSource(maker, tmp_path, link="over")
+    source.reply = Reply(False, "no runner is up for this sweep")
     app = app_for(source)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         assert "STOPPED: 159 of 300 jobs settled" in drawn(app)
         assert "d leave" in drawn(app)
-        await pilot.press("Q")
-        assert source.asked == []
+        for key in "Qxr":
+            await pilot.press(key)
+            await pilot.pause(0.1)
+            # Said at once, without a question first.
+            assert "no runner is up for this sweep" in drawn(app)
+            app.screen.foot.unsay()  # type: ignore[attr-defined]
         await pilot.press("d")
     assert app.return_value == "over"
 

@@ -78,7 +78,9 @@ class JobActions(Screen[None]):
         row = self.job
         if row is None:
             return
-        if row.settled:
+        if self.session.over:
+            self.session.send(Cancel(row.spec.id))  # the answer says why nothing can be done
+        elif row.settled:
             self.say(f"{job_name(row, self.session.glyphs)} is {row.state}: there is nothing to cancel", ok=False)
         elif row.state in ACTIVE:
             question = f"End {job_name(row, self.session.glyphs)}? What it has spent is lost."
@@ -92,7 +94,9 @@ class JobActions(Screen[None]):
         if row is None:
             return
         name = job_name(row, self.session.glyphs)
-        if not row.settled:
+        if self.session.over:
+            self.session.send(Retry(row.spec.id))
+        elif not row.settled:
             self.say(f"{name} is {row.state}: it needs no retry", ok=False)
         elif row.state in {"done", "skipped"}:
             self.ask_first(f"{name} has a result. Buy it again?", Retry(row.spec.id, force=True))

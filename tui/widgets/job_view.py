@@ -155,7 +155,8 @@ class JobView(Vertical):
                 return TriesReading(files, self._session.eyes())
 
     def _open_log(self, files: JobFiles) -> None:
-        says = files.says or ("this try left no output" if files.ended else "no output yet")
+        none = "no log: cooperbench keeps none beside a result" if files.opened else "this try left no output"
+        says = files.says or (none if files.ended else "no output yet")
         path = files.attempt / "output.log" if files.attempt else None
         if path is None or path != self.log_pane.path or says != self.log_pane.empty:
             self.log_pane.open(path, says)
