@@ -34,7 +34,7 @@ ENTRIES = 12_000
 @contextmanager
 def _quiet_sweep(folder: Path, **fault: object) -> Iterator[Bed]:
     """A sweep whose jobs go on for as long as the test wants."""
-    bed = Bed(folder, 4, slots=2, speed=1e6, faults=[{"fault": "slow", "factor": 1e6}])
+    bed = Bed(folder, 4, slots=2, speed=1e6, timeout_s=7200.0, faults=[{"fault": "slow", "factor": 1e9}])
     try:
         bed.start(**fault)
         yield bed
