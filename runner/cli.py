@@ -152,6 +152,11 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
             made.add_argument("--json", action="store_true", default=None, help="JSON, one object a line")
         return made
 
+    setup = command("setup", "Make what a sweep needs here; safe to repeat.", sweep=False, json=True)
+    setup.add_argument("--python", metavar="PATH", help="the Python for cooperbench, 3.12 or newer (default: found)")
+    setup.add_argument("--version", metavar="V", help="cooperbench's version (default: what is there, else 0.0.29)")
+    setup.add_argument("--editable", metavar="DIR", help="a clone of cooperbench, to be patched there")
+    setup.add_argument("--dataset-dir", metavar="DIR", help="a dataset of your own (default: upstream's, downloaded)")
     _run_flags(command("run", "Start a sweep, or go on with one of that name.", json=True))
     demo = command(
         "demo", "Rehearse the recorded sweep of 300 jobs: no Docker, no key, no money.", sweep=False, json=True

@@ -12,6 +12,8 @@ from runner.model.selection import DatasetIndex, Subset, SubsetTask
 
 PACKAGED_SUBSETS = ("lite", "flash")
 MOST_BYTES = 16 * 1024 * 1024
+TEXTS = ("feature.md", "tests.patch")
+"""What agents and their evaluation read of every feature."""
 
 
 def read_dataset(dataset_dir: Path | None = None) -> DatasetIndex:
@@ -21,6 +23,28 @@ def read_dataset(dataset_dir: Path | None = None) -> DatasetIndex:
         UsageRefused: the folder or something in it cannot be read.
     """
     return _packaged() if dataset_dir is None else _folder(dataset_dir)
+
+
+def missing_texts(root: Path, index: DatasetIndex) -> list[Path]:
+    """The files of the index's features that the dataset folder does not have, or has empty.
+
+    An interrupted `cooperbench prepare` leaves some out, and one without a network then calls what is there complete.
+    """
+    wanted = (
+        root / repo / f"task{task}" / f"feature{feature}" / text
+        for repo, tasks in index.features.items()
+        for task, features in tasks.items()
+        for feature in features
+        for text in TEXTS
+    )
+    return [path for path in wanted if not _holds_something(path)]
+
+
+def _holds_something(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _packaged() -> DatasetIndex:

@@ -31,10 +31,7 @@ def find_cooperbench(named: str | None, root: Path) -> Path:
     if named is not None:
         # Not resolved: a link in an environment's bin folder must stay in that environment.
         path = Path(os.path.abspath(root / os.path.expanduser(named)))  # noqa: PTH100, PTH111
-    remedy = (
-        f"make an environment for it with 'python3.12 -m venv .coopdeck/env && .coopdeck/env/bin/pip install "
-        f"cooperbench=={VERSION}', or name another with --cooperbench"
-    )
+    remedy = "make an environment for it with 'coopdeck setup', or name another with --cooperbench"
     if not path.is_file():
         raise UsageRefused(f"there is no cooperbench at {path}; {remedy}")
     if not os.access(path, os.X_OK):
