@@ -161,7 +161,7 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     demo = command(
         "demo", "Rehearse the recorded sweep of 300 jobs: no Docker, no key, no money.", sweep=False, json=True
     )
-    _add_some(demo, "settings", "smoke", "slots", "speed", "seed", "faults", "detach", "headless")
+    _add_some(demo, "settings", "smoke", "slots", "stall", "speed", "seed", "faults", "detach", "headless")
     demo.set_defaults(**DEMO)
     command("attach", "Open the dashboard of a sweep.")
     command("status", "How far a sweep is.", json=True)
@@ -171,6 +171,9 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     which = retry.add_mutually_exclusive_group()
     which.add_argument("--pair", metavar="PAIR", help="the jobs of this pair that have no result")
     which.add_argument("--failed", action="store_true", help="all jobs that failed (the default)")
+    retry.add_argument(
+        "--running", action="store_true", help="with --pair: end its attempts that run, and queue those jobs again"
+    )
     command("report", "What came out of a sweep and what it cost.", json=True)
     clean = command("clean", "What ended sweeps have left behind; removes it after asking.", sweep=False, json=True)
     clean.add_argument("--yes", action="store_true", help="remove it without asking")
@@ -196,6 +199,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "slots": (("-c", "--slots"), "N", "attempts at a time (default: 4)"),
     "attempts": (("--attempts",), "N", "tries per job when the infrastructure fails (default: 3)"),
     "timeout": (("--timeout",), "TIME", "per attempt: 90s, 15m, 2h (default: 60m)"),
+    "stall": (("--stall",), "TIME", "call a job stuck when nothing in it moves for this long (default: 10m)"),
     "budget": (("--budget",), "USD", "start nothing new when this much is spent"),
     "repeats": (("--repeats",), "K", "run every pair K times (default: 1)"),
     "git": (("--git",), None, "let cooperating agents share a git remote"),

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.commands.prices import read_prices
 from runner.model.refusal import UsageRefused
 from runner.model.selection import closest
 
 FILE = "coopdeck.toml"
 FILE_BYTES = 1024 * 1024
+TABLES = ("run", "prices")
 PREFIX = "COOPDECK_"
 BACKENDS = ("docker", "modal", "gcp")
 LONGEST_S = 30 * 86400.0
@@ -100,6 +102,7 @@ OPTIONS: Mapping[str, Option] = {
     "slots": Option(_whole(1, 256)),
     "attempts": Option(_whole(1, 10)),
     "timeout": Option(duration),
+    "stall": Option(duration),
     "budget": Option(_above_zero),
     "repeats": Option(_whole(1, 99)),
     "git": Option(_truth),
@@ -124,13 +127,15 @@ OPTIONS: Mapping[str, Option] = {
 def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path, *, flags_only: bool = False) -> None:
     """Put every option's value into `options`, read and checked; None (or an empty tuple) where nobody gave one.
 
-    `options.given` then tells by name who gave each: `flag`, `environment` or `file`.
+    `options.given` then tells by name who gave each: `flag`, `environment` or `file`. `options.prices` are the
+    file's own.
 
     Raises:
         UsageRefused: a value cannot be read; the sentence names the place it came from.
     """
     path = root / FILE
-    table = {} if flags_only else read_file(path)
+    document = {} if flags_only else read_file(path)
+    table, options.prices = _run_table(document, path), read_prices(document.get("prices", {}), path)
     given: dict[str, str] = {}
     for name, option in OPTIONS.items():
         value: object = () if option.many else None
@@ -158,27 +163,31 @@ def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path,
 
 
 def read_file(path: Path) -> dict[str, Any]:
-    """The `[run]` table of the project's settings; empty when there is no file."""
+    """The project's settings, as TOML has them; empty when there is no file."""
     try:
         with open(path, "rb") as file:
             text = file.read(FILE_BYTES + 1)
         if len(text) > FILE_BYTES:
             raise UsageRefused(f"{path} is larger than {FILE_BYTES} bytes; that is no settings file")
-        document = tomllib.loads(text.decode("utf-8"))
+        return tomllib.loads(text.decode("utf-8"))
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise UsageRefused(f"{path} cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise UsageRefused(f"{path} is not valid TOML: {error}") from None
+
+
+def _run_table(document: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The options in the table `[run]`; refuses what stands in no table that there is."""
     table = document.get("run", {})
     if not isinstance(table, dict):
         raise UsageRefused(f"run in {path} must be a table: write [run] and the keys below it")
     for key, value in document.items():
         if key in OPTIONS and not isinstance(value, dict):
             raise UsageRefused(f"{key} in {path} belongs below [run]")
-        if key != "run":
-            raise UsageRefused(f"there is no table or key '{key}' in {path}; {closest(key, ['run'])}")
+        if key not in TABLES:
+            raise UsageRefused(f"there is no table or key '{key}' in {path}; {closest(key, list(TABLES))}")
     for key in table:
         allowed = [name for name, option in OPTIONS.items() if not option.flag_only]
         if key in OPTIONS and key not in allowed:

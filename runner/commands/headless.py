@@ -12,6 +12,7 @@ from runner.adapters.places import Places
 from runner.client import Refused, RunningSweep, Update
 from runner.commands.dashboard import exit_status
 from runner.commands.lines import json_line, narrate
+from runner.commands.stuck_lines import StuckLines
 from runner.model.board import Board
 from runner.model.commands import Stop
 from runner.model.events import Envelope
@@ -21,6 +22,7 @@ from runner.model.summary import summarise, table
 
 LET_GO_S = 15.0
 """A runner whose sweep is over needs this long at the most to close its ledger."""
+STUCK_LOOK_S = 2.0
 INTERRUPTED = 130
 
 
@@ -41,6 +43,8 @@ class _Watcher:
         self._over = anyio.Event()
         self._interrupts = 0
         self._held: set[str] = set()
+        self._hears = False
+        self._stuck = StuckLines(as_json=as_json)
         self._gone = False
         self.board = Board()
         for envelope in read_envelopes(self._ledger):
@@ -52,6 +56,7 @@ class _Watcher:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow)
             tasks.start_soon(self._interrupted)
+            tasks.start_soon(self._tell_stuck)
             await self._over.wait()
             tasks.cancel_scope.cancel()
         # The next command must not find the sweep owned by a runner that is about to end.
@@ -94,8 +99,17 @@ class _Watcher:
 
     _attached = 1
 
+    async def _tell_stuck(self) -> None:
+        """No event tells that nothing happens."""
+        while True:
+            await anyio.sleep(STUCK_LOOK_S)
+            # A runner that is not heard of tells nothing of anybody.
+            if self._hears:
+                for line in self._stuck.news(self.board, time.time()):
+                    print(line, flush=True)
+
     def _seen(self, update: Update) -> None:
-        self._attached = update.attached
+        self._attached, self._hears = update.attached, update.link == "attached"
         self._tell_holds(update.board)
         if update.whole or not self._fits(update.envelopes):
             # The board alone does not tell what led to it; the ledger does, without a gap.

@@ -168,7 +168,8 @@ def _ended(board: Board, event: ev.AttemptEnded, follows: ev.Event | None) -> st
 
 def _result(outcome: Outcome) -> str:
     label = "Submitted without a patch" if outcome.label == "no-patch" else outcome.label
-    cost = "$?" if outcome.cost_usd is None else f"${outcome.cost_usd:.3f}"
+    own = " by own prices" if outcome.own_prices else ""
+    cost = "$?" if outcome.cost_usd is None else f"${outcome.cost_usd:.3f}{own}"
     took = "" if outcome.duration_s is None else f"  {span(outcome.duration_s)}"
     return f"{label}  {outcome.steps} steps  {cost}{took}"
 

@@ -191,6 +191,8 @@ class _Asked:
             slots=options.slots or plan.slots,
             attempts=options.attempts or plan.attempts,
             timeout_s=options.timeout or plan.timeout_s,
+            stall_s=options.stall or plan.stall_s,
+            prices=options.prices or plan.prices,
             budget_usd=options.budget or plan.budget_usd,
             redis=options.redis or plan.redis,
             prior=recorded_prior(),

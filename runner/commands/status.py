@@ -3,6 +3,7 @@
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from runner.commands.lines import job_name, plain, spent
@@ -10,6 +11,7 @@ from runner.commands.sweeps import the_sweep
 from runner.model.board import Board
 from runner.model.forecast import forecast_board
 from runner.model.rows import JobRow
+from runner.model.stall import no_live_data, stuck_jobs
 from runner.model.summary import span, summarise
 from runner.model.supplies import waiting
 
@@ -22,6 +24,8 @@ def execute(options: argparse.Namespace) -> int:
     summary = summarise(board, now)
     forecast = forecast_board(board)
     running = [row for job in board.order if (row := board.jobs[job]).running is not None]
+    # Of a sweep that nobody runs nothing new is told: that is no sign of anything.
+    stuck = {row.spec.id: stall for row, stall in stuck_jobs(board, now)} if state == "running" else {}
     holds = [hold.reason for hold in board.holds]
     if trouble := sweep.places.runner_trouble(sweep.name):
         holds.append(f"the ledger cannot be written: {trouble}")
@@ -32,6 +36,7 @@ def execute(options: argparse.Namespace) -> int:
             "state": state,
             "runner_pid": sweep.pid,
             "running": [row.spec.id for row in running],
+            "stuck": [{"job": job, **asdict(stall)} for job, stall in stuck.items()],
             "slots": board.slots,
             "paused": board.paused,
             "held": holds,
@@ -51,8 +56,9 @@ def execute(options: argparse.Namespace) -> int:
         print(f"  about {span(forecast.wall_s)} to go with {board.slots} slots, ${forecast.cost_usd:.2f} in the end")
     for reason in [*holds, *(["paused"] if board.paused else [])]:
         print(plain(f"  held: {reason}"))
-    for row in running:
-        print(plain("  " + _line(board, row, now)))
+    for row in sorted(running, key=lambda row: row.spec.id not in stuck):
+        stall = stuck.get(row.spec.id)
+        print(plain("  " + _line(board, row, now) + (f"  STUCK: {stall.says}" if stall else "")))
     return 0
 
 
@@ -64,6 +70,8 @@ def _line(board: Board, row: JobRow, now: float) -> str:
     attempt = row.running
     assert attempt is not None  # noqa: S101 - only rows that run come here
     doing = ", ".join(f"{agent.agent} {agent.doing}" for agent in row.agents) or row.state
+    if no_live_data(row, now, board.plan.speed if board.plan else 1.0):
+        doing = "no live data"
     cost = "$?" if attempt.cost_usd is None else f"${attempt.cost_usd:.3f}"
     return (
         f"{job_name(board, row)}  try {attempt.number}  {doing}"

@@ -3,9 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from runner.model.board import Board
+from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.rows import JobRow
 
 _DIGITS = 6
@@ -32,6 +33,10 @@ class Numbers:
     """Upstream's statuses of the jobs with a result."""
     labels: Mapping[str, int]
     """What the settled jobs came to: statuses, `no-patch`, failure classes, `cancelled`."""
+    tokens: Tokens = NO_TOKENS
+    """Of all attempts, as far as somebody counted them."""
+    own_price_attempts: int = 0
+    """Attempts whose cost is by the user's own prices, wholly or in part."""
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -46,6 +51,8 @@ class Numbers:
             "unfinished": self.unfinished,
             "cost_unknown_attempts": self.cost_unknown_attempts,
             "skipped_usd": self.skipped_usd,
+            "cost_own_price_attempts": self.own_price_attempts,
+            "tokens": asdict(self.tokens),
         }
 
 
@@ -106,6 +113,11 @@ def table(summary: Summary) -> str:
         out += _wrapped(f"{setting}: ", [f"{count} {label}" for label, count in numbers.labels.items()])
     if total.skipped_usd:
         out.append(f"${total.skipped_usd:.2f} more was paid earlier for the skipped results.")
+    if total.tokens != NO_TOKENS:
+        tokens = total.tokens
+        out.append(f"tokens: {count(tokens.input)} in ({count(tokens.cached)} cached), {count(tokens.output)} out.")
+    if total.own_price_attempts:
+        out.append(f"Attempts with costs by the prices in coopdeck.toml: {total.own_price_attempts}.")
     if total.cost_unknown_attempts:
         out.append(f"Attempts of unknown cost, not in these sums: {total.cost_unknown_attempts}.")
     return "\n".join(out).rstrip()
@@ -116,6 +128,14 @@ def span(seconds: float) -> str:
     minutes, left = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{left:02}" if hours else f"{minutes:02}:{left:02}"
+
+
+def count(number: int) -> str:
+    """A large number in at most six characters: `987`, `12.3k`, `4.56M`."""
+    for size, letter in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.{2 if number < 10 * size else 1 if number < 100 * size else 0}f}{letter}"
+    return str(number)
 
 
 def _numbers(rows: Sequence[JobRow]) -> Numbers:
@@ -148,6 +168,8 @@ def _numbers(rows: Sequence[JobRow]) -> Numbers:
         ),
         skipped_usd=_usd(skipped),
         cost_unknown_attempts=sum(row.unknown_costs for row in rows),
+        tokens=sum((attempt.tokens for row in rows for attempt in row.attempts), NO_TOKENS),
+        own_price_attempts=sum(attempt.own_prices for row in rows for attempt in row.attempts),
         statuses=dict(statuses.most_common()),
         labels=dict(labels.most_common()),
     )

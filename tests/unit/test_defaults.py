@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from runner.commands.defaults import duration, resolve
+from runner.model.prices import Price
 from runner.model.refusal import UsageRefused
 
 
@@ -27,6 +28,16 @@ def test_a_flag_beats_the_environment_and_that_the_file(tmp_path: Path) -> None:
         "model": "file",
         "git": "environment",
     }
+
+
+def test_own_prices_stand_in_tables_of_their_own(tmp_path: Path) -> None:
+    (tmp_path / "coopdeck.toml").write_text(
+        '[run]\nstall = "5m"\n[prices."my/model"]\ninput = 2.5\noutput = 10\n[prices.b]\ninput=0\noutput=0\ncached=0'
+    )
+    options = _resolved(tmp_path)
+    assert options.prices == {"my/model": Price(2.5, 10.0), "b": Price(0.0, 0.0, 0.0)}
+    assert options.stall == 300.0
+    assert _resolved(tmp_path, {"COOPDECK_STALL": "90s"}).stall == 90.0
 
 
 def test_without_file_or_environment_nothing_is_given(tmp_path: Path) -> None:
@@ -69,6 +80,15 @@ def test_json_means_headless_and_detach_stands_against_it(tmp_path: Path) -> Non
         ("[run]\nmodel = []", "model in .* names nothing"),
         ("[run]\nforce = true", "force in .* is only meant as a flag"),
         ('[run]\ngit = "perhaps"', "git in .* must be true or false"),
+        ("[run]\nstall = 0", "stall in .* must be a duration"),
+        ("prices = 1", "prices in .* must be a table: write"),
+        ("[prices]\nm = 2", r'\[prices."m"\] in .* must be a table: write'),
+        ("[prices.m]\ninput = 1", r'\[prices."m"\] in .* has no output'),
+        ("[prices.m]\ninputs = 1", "there is no 'inputs' in .*; did you mean 'input'"),
+        ("[prices.m]\ninput = 1\noutput = -2", r'output of \[prices."m"\] in .* must be USD per million tokens'),
+        ("[prices.m]\ninput = nan\noutput = 2", "input of .* must be USD"),
+        ("[prices.m]\ninput = true\noutput = 2", "input of .* must be USD .* not True"),
+        ('[prices.m]\ninput = "1"\noutput = 2', "input of .* must be USD"),
     ],
 )
 def test_a_bad_file_is_a_sentence_with_the_place(tmp_path: Path, text: str, says: str) -> None:

@@ -88,8 +88,9 @@ def test_going_on_needs_the_name_alone(tmp_path: Path) -> None:
     plan, jobs = _kept(tmp_path, "s", *REHEARSE, "--budget", "5")
     assert _planned(tmp_path, "s") == (plan, jobs)
     assert _planned(tmp_path, "s", *REHEARSE) == (plan, jobs)
-    again, same = _planned(tmp_path, "s", "-c", "8", "--budget", "9", "--speed", "100")
+    again, same = _planned(tmp_path, "s", "-c", "8", "--budget", "9", "--speed", "100", "--stall", "90s")
     assert (again.slots, again.budget_usd, again.speed, same) == (8, 9.0, 100.0, jobs)
+    assert (plan.stall_s, again.stall_s) == (600.0, 90.0)
 
 
 def test_jobs_can_be_added(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ import json
 
 from runner.model.board import Board
 from runner.model.events import (
+    AgentSeen,
     AttemptEnded,
     AttemptStarted,
     AttemptStarting,
@@ -18,13 +19,14 @@ from runner.model.events import (
 from runner.model.ids import JobId, PairId
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan, Rehearsal
+from runner.model.prices import Tokens
 from runner.model.queue import make_jobs
 from runner.model.reduce import reduce
 from runner.model.summary import summarise, table
 
 PAIRS = tuple(PairId("toy_task", 1, (1, feature)) for feature in range(2, 6))
 JOBS = make_jobs("s", ("solo", "coop-comm"), PAIRS[:2], ("m",))
-RESULT = Outcome(None, "Submitted", "", 0.1, steps=3, patch_lines=4, duration_s=60.0)
+RESULT = Outcome(None, "Submitted", "", 0.1, steps=3, patch_lines=4, duration_s=60.0, own_prices=True)
 NO_PATCH = Outcome(None, "Submitted", "", 0.2, duration_s=60.0)
 OVERLOADED = Outcome("provider", "Error", "overloaded", 0.05)
 LOST = Outcome("lost", "", "the runner died", None)
@@ -35,9 +37,11 @@ def _plan(rehearsal: Rehearsal | None = None) -> Plan:
 
 
 def _attempt(job: JobId, number: int, outcome: Outcome) -> list[Event]:
+    own = outcome is RESULT
     return [
         AttemptStarting(job, number, "t", "f"),
         AttemptStarted(job, number, 1, 1),
+        AgentSeen(job, number, "solo", "ended", 3, 0.1, Tokens(1_200_000, 3_400, 500_000), own_prices=own),
         AttemptEnded(job, number, outcome),
     ]
 
@@ -83,6 +87,8 @@ def test_the_shape_is_the_documented_one() -> None:
         "unfinished": 1,
         "cost_unknown_attempts": 1,
         "skipped_usd": 0.2,
+        "cost_own_price_attempts": 1,
+        "tokens": {"input": 3_600_000, "output": 10_200, "cached": 1_500_000},
         "rehearsal": False,
         "speed": None,
         "by_setting": {
@@ -98,6 +104,8 @@ def test_the_shape_is_the_documented_one() -> None:
                 "unfinished": 0,
                 "cost_unknown_attempts": 0,
                 "skipped_usd": 0.2,
+                "cost_own_price_attempts": 1,
+                "tokens": {"input": 2_400_000, "output": 6_800, "cached": 1_000_000},
                 "statuses": {"Submitted": 2},
                 "labels": {"no-patch": 1, "Submitted": 1},
             },
@@ -113,12 +121,21 @@ def test_the_shape_is_the_documented_one() -> None:
                 "unfinished": 1,
                 "cost_unknown_attempts": 1,
                 "skipped_usd": 0.0,
+                "cost_own_price_attempts": 0,
+                "tokens": {"input": 1_200_000, "output": 3_400, "cached": 500_000},
                 "statuses": {},
                 "labels": {"lost": 1},
             },
             "team": summarise(Board(), 0).total.to_json() | {"statuses": {}, "labels": {}},
         },
     }
+
+
+def test_the_table_tells_tokens_and_own_prices() -> None:
+    text = table(summarise(_board(), 203.0))
+    assert "tokens: 3.60M in (1.50M cached), 10.2k out." in text
+    assert "Attempts with costs by the prices in coopdeck.toml: 1." in text
+    assert "tokens" not in table(summarise(Board(), 0))
 
 
 def test_costs_are_added_without_error() -> None:
