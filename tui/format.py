@@ -8,7 +8,7 @@ from styles.themes import Tone
 from tui.glyphs import Glyphs
 from tui.text import Line, Span
 
-_SHORT = {"starting": "start", "waiting": "wait", "retrying": "retry", "ended": "end"}
+_SHORT = {"starting": "start", "waiting": "wait", "retrying": "retry", "ended": "end", "unseen": "?"}
 
 
 def clock(seconds: float) -> str:
@@ -32,6 +32,15 @@ def about(seconds: float) -> str:
         return f"{minutes}m"
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours < 48 else f"{hours // 24}d{hours % 24}h"
+
+
+def brief_span(seconds: float) -> str:
+    """In at most four characters: `45s`, `38m`, `12h`, `3d`."""
+    whole = max(0, int(seconds))
+    for size, unit in ((86_400 * 2, 86_400), (6000, 3600), (100, 60)):
+        if whole >= size:
+            return f"{whole // unit}{'d' if unit == 86_400 else 'h' if unit == 3600 else 'm'}"
+    return f"{whole}s"
 
 
 def money(usd: float, *, fine: bool = False) -> str:

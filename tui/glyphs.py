@@ -12,6 +12,8 @@ from runner.model.rows import JobState
 @dataclass(frozen=True, slots=True)
 class Glyphs:
     states: Mapping[JobState, str]
+    stuck: str
+    """In the place of a running job's, when it hangs."""
     done: str
     failed: str
     active: str
@@ -30,6 +32,7 @@ UNICODE = Glyphs(
         "queued": "·", "starting": "▹", "running": "▶", "delivering": "▷", "retrying": "↻",
         "done": "✓", "failed": "✗", "skipped": "=", "cancelled": "⊘",
     },
+    stuck="!",
     done="█", failed="▓", active="▒", rest="·", eighths="▏▎▍▌▋▊▉", rule="─", more="…", cursor="▌", dot="·",
     ascii_only=False,
 )  # fmt: skip
@@ -38,6 +41,7 @@ ASCII = Glyphs(
         "queued": ".", "starting": "-", "running": ">", "delivering": "-", "retrying": "~",
         "done": "+", "failed": "x", "skipped": "=", "cancelled": "/",
     },
+    stuck="!",
     done="#", failed="x", active="~", rest=".", eighths="", rule="-", more="..", cursor=">", dot="-",
     ascii_only=True,
 )  # fmt: skip

@@ -49,6 +49,8 @@ KEYS: tuple[Key, ...] = (
     Key("fewer-slots", "minus", "fewer slots", "one job fewer at a time", "sweep", ("app",)),
     Key("stop", "Q", "stop", "stop the runner: let what runs finish, or end it now", "sweep", ("app",), footer=True),
     Key("retry-failed", "R", "retry failed", "queue every failed job again", "sweep", ("app",), footer=True),
+    Key("requeue", "X", "requeue", "end the selected job's running try and queue the job again; asks first", "job",
+        ("sweep", "job"), footer=True),
     Key("log", "1", "log", "the job's output", "job", ("sweep", "job")),
     Key("steps", "2", "steps", "what each agent thought and ran, step by step", "job", ("sweep", "job")),
     Key("talk", "3", "talk", "what the agents wrote to each other, and what they pushed", "job", ("sweep", "job")),
@@ -147,6 +149,11 @@ def _normal(keys: str) -> str:
 def keys_for(*places: Where) -> Iterable[Key]:
     """The keys that act in one of some places, in the registry's order."""
     return (key for key in KEYS if any(place in key.where for place in places))
+
+
+def key_of(name: str) -> Key:
+    """The key of this id."""
+    return next(key for key in KEYS if key.id == name)
 
 
 def bindings(*places: Where, keymap: Keymap | None = None) -> list[Binding]:

@@ -165,8 +165,8 @@ def _padded(line: Line, width: int) -> Line:
     return (*line, Span(" " * max(0, width - width_of(line))))
 
 
-def totals_line(board: Board, now: float, width: int) -> Line:
-    """Slots, money and pace; what matters least goes first where the line is short."""
+def totals_line(board: Board, now: float, width: int, stuck: int = 0) -> Line:
+    """Slots, money, pace and how many jobs are `stuck`; what matters least goes first where the line is short."""
     total, plan = board.total, board.plan
     ahead = outlook(board)
     active = total.count("starting", "running", "delivering")
@@ -191,7 +191,8 @@ def totals_line(board: Board, now: float, width: int) -> Line:
         eta = (Span("eta ", "muted"), Span(about(ahead.seconds)))
     found: Line = (Span(f"found {money(total.skipped_usd)}", "muted"),) if total.skipped_usd else ()
     slots: Line = (Span("slots ", "muted"), Span(f"{active}/{board.slots}", "text"))
-    right: Line = (*_word(board), Span(" "))
+    hung: Line = (Span(f" {stuck} STUCK ", "alarm"), Span(" ")) if stuck else ()
+    right: Line = (*hung, *_word(board), Span(" "))
     choices = (
         (slots, money_part, pace, forecast, bound, wasted, retries, eta, found),
         (slots, money_part, pace, forecast, wasted, retries, eta),

@@ -6,11 +6,14 @@ from textwrap import wrap
 from typing import assert_never
 
 from runner.model.outcome import Outcome
-from runner.model.plan import JobSpec
+from runner.model.plan import STALL_S, JobSpec
+from runner.model.reduce import AGAIN
 from runner.model.rows import ACTIVE, AttemptRow, JobRow, JobState
+from runner.model.stall import Stall, idle_s, no_live_data, stall_of
 from runner.model.supplies import Supply
 from styles.themes import Tone
-from tui.format import agents_line, clock, cost, money
+from tui.agents import agent_lines, container_words, tokens_words
+from tui.format import agents_line, brief_span, clock, cost, money
 from tui.glyphs import Glyphs
 from tui.sanitise import clean
 from tui.text import Line, Span, join
@@ -34,7 +37,7 @@ class PairRow:
     place: int
     """Its number in the plan's order."""
     rank: int
-    """By state: running, failed, retrying, queued, done."""
+    """What hangs, then by state: running, failed, retrying, queued, done."""
     cells: tuple[str, ...]
     tones: tuple[Tone, ...]
     since: float
@@ -46,6 +49,7 @@ class PairRow:
     """What the filter looks in."""
     ticks: bool
     """The row looks different a second later."""
+    stuck: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,11 @@ class Eyes:
     glyphs: Glyphs
     lacks: Callable[[JobSpec], Supply | None] | None = None
     """What a job waits for; None where the sweep watches over nothing."""
+    stall_s: float | None = STALL_S
+    """None where nobody is there to tell of a job that comes on."""
+
+    def stall(self, row: JobRow) -> Stall | None:
+        return None if self.stall_s is None else stall_of(row, self.now, self.stall_s, self.speed)
 
 
 def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
@@ -66,17 +75,16 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
     seconds = seconds_of(row, eyes)
     active = state in ACTIVE
     waiting = state == "queued"
-    doing, tone = doing_of(row, eyes)
+    stall, idle = eyes.stall(row), idle_s(row, eyes.now, eyes.speed)
+    doing, tone = doing_of(row, eyes, stall)
     tried = len(row.attempts)
     pair = spec.pair.short if spec.repeat == 1 else f"{spec.pair.short} r{spec.repeat}"
     steps = row.steps
     quiet: Tone = "muted" if waiting else "text"
-    idle = ""
-    if active and row.agents:
-        idle = f"{max(0.0, eyes.now - max(agent.seen_at for agent in row.agents)) * eyes.speed:.0f}s"
     label = row.outcome.label if row.outcome and row.settled else ""
+    word = f"{state} stuck" if stall else state
     cells = (
-        glyphs.states[state],
+        glyphs.stuck if stall else glyphs.states[state],
         clean(spec.setting, ascii_only=glyphs.ascii_only),
         clean(pair, ascii_only=glyphs.ascii_only),
         clean(spec.model, ascii_only=glyphs.ascii_only),
@@ -85,27 +93,30 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
         str(steps) if steps or (tried and not waiting) else "",
         _cost(row),
         clock(seconds) if seconds is not None else "",
-        idle,
+        "" if idle is None else brief_span(idle),
     )
-    state_tone = STATE_TONES[state]
+    state_tone: Tone = "error" if stall else STATE_TONES[state]
     return PairRow(
         key=spec.id,
         place=place,
-        rank=_RANKS[state],
+        rank=-1 if stall else _RANKS[state],
         cells=cells,
-        tones=(state_tone, quiet, quiet, "muted", "muted", tone, quiet, quiet, quiet, "muted"),
+        tones=(state_tone, quiet, quiet, "muted", "muted", tone, quiet, quiet, quiet, "warn" if stall else "muted"),
         since=row.attempts[-1].starting_at if active and row.attempts else 0.0,
         seconds=seconds or 0.0,
         cost_usd=row.cost_usd,
         steps=steps,
-        find=f"{spec.setting} {pair} {spec.pair.repo} {spec.model} {state} {label} {row.reason}".casefold(),
+        find=" ".join((spec.setting, pair, spec.pair.repo, spec.model, word, label, row.reason)).casefold(),
         ticks=active or state == "retrying" or (waiting and eyes.lacks is not None),
+        stuck=stall is not None,
     )
 
 
 def _cost(row: JobRow) -> str:
     if row.attempts:
-        return cost(row.cost_usd, row.unknown_costs, fine=True)
+        # By own prices, wholly or in part.
+        own = "*" if any(attempt.own_prices for attempt in row.attempts) else ""
+        return cost(row.cost_usd, row.unknown_costs, fine=True) + own
     if row.state == "skipped" and row.outcome is not None:
         return "$?" if row.outcome.cost_usd is None else money(row.outcome.cost_usd, fine=True)
     return ""
@@ -130,16 +141,20 @@ def attempt_seconds(attempt: AttemptRow, eyes: Eyes) -> float:
     return max(0.0, end - attempt.starting_at) * eyes.speed
 
 
-def doing_of(row: JobRow, eyes: Eyes) -> tuple[str, Tone]:
-    """What a job does, waits for, or ended in."""
+def doing_of(row: JobRow, eyes: Eyes, stall: Stall | None = None) -> tuple[str, Tone]:
+    """What a job does, hangs at, waits for, or ended in."""
     ascii_only = eyes.glyphs.ascii_only
 
     def said(text: str) -> str:
         return clean(text, ascii_only=ascii_only)
 
     if row.cancelling and not row.settled:
-        return "cancelling", "warn"
+        return ("ending, to be tried again" if row.reason == AGAIN else "cancelling"), "warn"
+    if stall is not None:
+        return said(stall.brief), "warn"
     match row.state:
+        case "running" if no_live_data(row, eyes.now):
+            return "no live data", "muted"
         case "running":
             return (said(agents_line(row.agents)), "text") if row.agents else ("running", "text")
         case "starting" | "delivering":
@@ -185,17 +200,29 @@ def label_tone(outcome: Outcome) -> Tone:
 
 def job_line(row: JobRow, eyes: Eyes) -> Line:
     """A job's head: what it is and how it stands, in one line."""
-    doing, tone = doing_of(row, eyes)
+    stall, idle = eyes.stall(row), idle_s(row, eyes.now, eyes.speed)
+    doing, tone = doing_of(row, eyes, stall)
     seconds = seconds_of(row, eyes)
+    state: Line = (Span(f" {eyes.glyphs.states[row.state]} {row.state}", STATE_TONES[row.state]),)
     parts: list[Line] = [
-        (Span(f" {eyes.glyphs.states[row.state]} {row.state}", STATE_TONES[row.state]),),
+        state if stall is None else (Span(f" {eyes.glyphs.stuck} stuck", "error"),),
         (Span(doing, tone),) if doing and doing != row.state else (),
         (Span(f"{row.steps} steps", "text"),) if row.steps else (),
         (Span(_cost(row), "text"),) if row.attempts else (),
         (Span(clock(seconds), "text"),) if seconds is not None else (),
+        (Span(f"idle {brief_span(idle)}", "warn" if stall else "muted"),) if idle is not None else (),
         (Span(clean(row.spec.model, ascii_only=eyes.glyphs.ascii_only), "muted"),),
     ]
     return join(parts, "   ")
+
+
+def stall_line(row: JobRow, eyes: Eyes, key: str) -> Line:
+    """What a job hangs at, in full, and the key that ends it; empty while it comes on."""
+    stall = eyes.stall(row)
+    if stall is None:
+        return ()
+    says = clean(stall.says, ascii_only=eyes.glyphs.ascii_only)
+    return (Span(" STUCK ", "alarm"), Span(f" {says} ", "warn"), Span(key, "key"), Span(" requeues"))
 
 
 def job_name(row: JobRow, glyphs: Glyphs) -> str:
@@ -218,6 +245,7 @@ def tries_lines(row: JobRow, eyes: Eyes, width: int) -> tuple[Line, ...]:
         else:
             word, tone = said(outcome.label), label_tone(outcome)
         known = "$?" if attempt.cost_usd is None else money(attempt.cost_usd, fine=True)
+        known += "*" if attempt.own_prices else ""
         steps = outcome.steps if outcome else row.steps
         lines.append(
             (
@@ -226,6 +254,15 @@ def tries_lines(row: JobRow, eyes: Eyes, width: int) -> tuple[Line, ...]:
                 Span(f"{known:>9}  {clock(attempt_seconds(attempt, eyes)):>8}  {steps:>4} steps"),
             )
         )
+        if row.running is attempt:
+            lines.extend((Span(" " * 9), *line) for line in agent_lines(row, eyes.now, eyes.speed, eyes.glyphs))
+        words = tokens_words(attempt.tokens)
+        if attempt.own_prices:
+            words = f"{words}, * by the prices in coopdeck.toml"
+        if words:
+            lines.extend(_folded(words, "muted", width))
+        if attempt.containers:
+            lines.extend(_folded(said(container_words(attempt)), "muted", width))
         if outcome is not None and outcome.evidence:
             lines.extend(_folded(said(outcome.evidence), "text", width))
         lines.extend(_folded(said(attempt.folder), "muted", width))

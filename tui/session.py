@@ -46,4 +46,7 @@ class Session:
     def eyes(self) -> Eyes:
         board, plan = self.board, self.board.plan
         lacks = partial(lacking, board) if board.supplies else None
-        return Eyes(self.now(), plan.speed if plan else 1.0, plan.attempts if plan else 1, self.glyphs, lacks)
+        # Of a sweep whose runner is not heard nothing new is told: that is no sign of anything.
+        stall_s = plan.stall_s if plan and self.change.link == "attached" else None
+        speed, attempts = (plan.speed, plan.attempts) if plan else (1.0, 1)
+        return Eyes(self.now(), speed, attempts, self.glyphs, lacks, stall_s)

@@ -70,7 +70,7 @@ def _line(board: Board, row: JobRow, now: float) -> str:
     attempt = row.running
     assert attempt is not None  # noqa: S101 - only rows that run come here
     doing = ", ".join(f"{agent.agent} {agent.doing}" for agent in row.agents) or row.state
-    if no_live_data(row, now, board.plan.speed if board.plan else 1.0):
+    if no_live_data(row, now):
         doing = "no live data"
     cost = "$?" if attempt.cost_usd is None else f"${attempt.cost_usd:.3f}"
     return (

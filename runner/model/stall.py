@@ -11,7 +11,9 @@ from runner.model.rows import ACTIVE, AgentRow, JobRow
 RETRIES_PILE_UP = 3
 """So many failed calls in a row are worth a look, however short they took; upstream's waits are a minute by then."""
 NO_DATA_S = 60.0
-"""A probe that has not told of any agent by then will not."""
+"""A probe that has not told of any agent within so many real seconds will not."""
+LEAST_S = 5.0
+"""Real seconds: how long the news of an agent may be under way. In a quick rehearsal that is more than the limit."""
 
 Cause = Literal["api", "command", "peer", "silent"]
 
@@ -27,7 +29,7 @@ class Stall:
     """Since anything was told of that agent, or of the job, in recorded seconds."""
     says: str
     brief: str
-    """The same for a cell of a dozen characters."""
+    """The same for a cell, with what matters in its first dozen characters."""
 
 
 def idle_s(row: JobRow, now: float, speed: float = 1.0) -> float | None:
@@ -37,13 +39,13 @@ def idle_s(row: JobRow, now: float, speed: float = 1.0) -> float | None:
     return max(0.0, now - max(agent.seen_at for agent in row.agents)) * speed
 
 
-def no_live_data(row: JobRow, now: float, speed: float = 1.0) -> bool:
+def no_live_data(row: JobRow, now: float) -> bool:
     """Nobody tells what this attempt does: its result will."""
     if row.state != "running" or not row.attempts:
         return False
     if row.agents:
         return _blind(row.agents)
-    return (now - row.attempts[-1].starting_at) * speed >= NO_DATA_S
+    return now - row.attempts[-1].starting_at >= NO_DATA_S
 
 
 def stall_of(row: JobRow, now: float, stall_s: float, speed: float = 1.0) -> Stall | None:
@@ -56,6 +58,7 @@ def stall_of(row: JobRow, now: float, stall_s: float, speed: float = 1.0) -> Sta
     """
     if row.state not in ACTIVE or not row.attempts or row.cancelling:
         return None
+    stall_s = max(stall_s, LEAST_S * speed)
     working = [agent for agent in row.agents if agent.doing != "ended"]
     retrying = [(agent.retry.number, agent, agent.retry) for agent in working if agent.retry is not None]
     name = len(row.agents) > 1
@@ -133,7 +136,7 @@ def _retried(agent: AgentRow, retry: ApiRetry, seconds: float, *, name: bool) ->
     why = f", {retry.failure}" if retry.failure else ""
     says = f"{who}waiting for the API, {_ordinal(retry.number)} retry{of}{why}"
     slash = f"/{retry.of}" if retry.of else ""
-    return Stall("api", agent.agent, seconds, says, f"API retry {retry.number}{slash}")
+    return Stall("api", agent.agent, seconds, says, f"API retry {retry.number}{slash} {retry.failure}".rstrip())
 
 
 def _silent(agent: str, seconds: float) -> Stall:

@@ -12,6 +12,7 @@ from runner.model.commands import Command, Reply
 from runner.model.ids import JobId, PairId
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.reduce import reduce
 
 RUNS = Path(runner.__file__).parent / "data" / "lite_runs.csv"
@@ -137,6 +138,42 @@ def middle(*, rehearsal: bool = True) -> Maker:
         maker.start(job, at=NOW - ago)
         for name, (doing, steps, cost) in (("agent1", one), ("agent2", two)):
             maker.happen(ev.AgentSeen(job, 1, name, doing, steps, cost), at=NOW - 0.05)  # type: ignore[arg-type]
+    return maker
+
+
+def hanging() -> Maker:
+    """A real sweep in which four jobs hang, each at something else, one tells nothing, and one comes on."""
+    maker = begun(rehearsal=False)
+    jobs = recorded()
+    by_setting = {name: [job for job, (spec, _) in jobs.items() if spec.setting == name] for name in SETTINGS}
+    solo, comm, nocomm = (by_setting[name] for name in SETTINGS)
+    at = NOW - 1800
+    for job in solo[:20]:
+        maker.start(job, at=at)
+        maker.end(job, jobs[job][1], at=at)
+    read, some = Tokens(1_204_000, 31_400, 880_000), Tokens(96_000, 4_100)
+    ended = ev.AgentSeen(comm[3], 1, "agent2", "ended", 12, 0.2, some, NOW - 700, NOW - 700)
+    seen = (
+        ev.AgentSeen(comm[0], 1, "agent1", "exec", 21, 0.31, read, NOW - 3, NOW - 3, "pytest -q tests/test_core.py"),
+        ev.AgentSeen(comm[0], 1, "agent2", "llm", 13, 0.102, some, NOW - 7, NOW - 7),
+        ev.AgentSeen(
+            comm[1], 1, "agent1", "retrying", 9, 0.12, some, NOW - 21, NOW - 21,
+            retry=ev.ApiRetry(6, 10, "RateLimitError", 32.0),
+        ),
+        ev.AgentSeen(comm[1], 1, "agent2", "llm", 11, 0.14, some, NOW - 2, NOW - 2),
+        ev.AgentSeen(comm[2], 1, "agent1", "exec", 17, 0.2, some, NOW - 850, NOW - 850, "pytest -q tests/test_big.py"),
+        ev.AgentSeen(comm[2], 1, "agent2", "llm", 19, 0.22, some, NOW - 4, NOW - 4),
+        ev.AgentSeen(comm[3], 1, "agent1", "waiting", 14, 0.18, some, NOW - 640, NOW - 640, peer="agent2"),
+        ended,
+        ev.AgentSeen(nocomm[0], 1, "agent1", "starting", 0, 0.0, NO_TOKENS, NOW - 700, NOW - 700),
+        ev.AgentSeen(nocomm[1], 1, "agent1", "unseen", 0, None, NO_TOKENS, NOW - 900, NOW - 900),
+        ev.AgentSeen(nocomm[1], 1, "agent2", "unseen", 0, None, NO_TOKENS, NOW - 900, NOW - 900),
+    )  # fmt: skip
+    for job in dict.fromkeys(event.job for event in seen):
+        maker.start(job, at=NOW - 1000)
+    maker.happen(ev.ContainerStarted(comm[0], 1, "agent1", "minisweagent-1a2b3c4d", "0123456789ab"))
+    maker.happen(ev.ContainerStarted(comm[0], 1, "agent2", "minisweagent-5e6f7a8b", "ba9876543210"))
+    maker.happen(*seen, at=NOW)
     return maker
 
 

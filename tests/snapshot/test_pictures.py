@@ -8,7 +8,7 @@ from textual.pilot import Pilot
 
 from runner.model import events as ev
 from styles.themes import DARK, LIGHT, PLAIN
-from tests.pilot.boards import NOW, FakeSource, Maker, middle, recorded
+from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
 from tests.pilot.tries import patched, talking
 from tui.app import ChooserApp, CoopdeckApp
 from tui.screens.sweeps import SweepLine
@@ -140,6 +140,24 @@ def test_stop(snap_compare: Compare, tmp_path: Path) -> None:
         await pilot.press("Q")
 
     assert snap_compare(app_for(tmp_path, middle()), terminal_size=SMALL, run_before=pressed)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
+def test_stuck_jobs(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
+    assert snap_compare(app_for(tmp_path, hanging()), terminal_size=size, run_before=settled)
+
+
+def test_stuck_jobs_in_plain_ascii(snap_compare: Compare, tmp_path: Path) -> None:
+    app = app_for(tmp_path, hanging(), theme=PLAIN, ascii_only=True)
+    assert snap_compare(app, terminal_size=SMALL, run_before=settled)
+
+
+@pytest.mark.parametrize(("down", "size"), [(0, SMALL), (4, SMALL), (4, LARGE)])
+def test_the_agents_of_a_job_and_its_containers(
+    snap_compare: Compare, tmp_path: Path, down: int, size: tuple[int, int]
+) -> None:
+    app = app_for(tmp_path, hanging())
+    assert snap_compare(app, press=["j"] * down + ["enter", "5"], terminal_size=size, run_before=settled)
 
 
 def test_the_list_of_sweeps(snap_compare: Compare) -> None:

@@ -102,6 +102,8 @@ def test_idle_time_is_that_of_the_whole_job_in_recorded_seconds() -> None:
     # A clock set back makes nothing negative.
     assert idle_s(both, NOW - 100) == 0
     assert stall_of(row(agent("solo", "llm", 10)), NOW, STALL_S, 60) is not None
+    # News need a moment, in which a quick rehearsal's time flies.
+    assert stall_of(row(agent("solo", "llm", 4)), NOW, STALL_S, 1000) is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from textual.screen import Screen
 
-from runner.model.commands import Cancel, Command, Retry
+from runner.model.commands import Cancel, Command, Requeue, Retry
 from runner.model.rows import ACTIVE, JobRow
 from tui.keys import Where, keys_for
 from tui.link import Change
@@ -29,7 +29,7 @@ class JobActions(Screen[None]):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self.session = session
-        self.view = JobView(session, id="view")
+        self.view = JobView(session, alone=self.WHERE == "job", id="view")
         self.foot = Foot(session.keymap, "any", "app", self.WHERE)
         self.prompt = Prompt()
 
@@ -87,6 +87,18 @@ class JobActions(Screen[None]):
             self.ask_first(question, Cancel(row.spec.id))
         else:
             self.session.send(Cancel(row.spec.id))
+
+    def action_requeue(self) -> None:
+        self.attend()
+        row = self.job
+        if row is None:
+            return
+        name = job_name(row, self.session.glyphs)
+        if row.state in ACTIVE and not row.cancelling:
+            self.ask_first(f"End {name} and queue it again? What it has spent is lost.", Requeue(row.spec.id))
+        else:
+            says = "being ended already" if row.cancelling else f"{row.state}, not running"
+            self.say(f"{name} is {says}" + (": r runs it again" if row.settled else ""), ok=False)
 
     def action_retry(self) -> None:
         self.attend()

@@ -7,13 +7,17 @@ from textual.binding import BindingType
 
 from runner.model.ids import JobId
 from runner.model.rows import JobRow
-from tui.keys import bindings
+from tui.agents import agent_lines
+from tui.keys import bindings, key_of
 from tui.link import Change
 from tui.present import banner, head_line
-from tui.rows import job_line
+from tui.rows import job_line, stall_line
 from tui.screens.base import JobActions
 from tui.session import Session
+from tui.text import Span, clip
 from tui.widgets.lines import Lines
+
+MOST_AGENTS = 4
 
 
 class JobScreen(JobActions):
@@ -69,7 +73,13 @@ class JobScreen(JobActions):
         self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
         self.banner.show(banner(board, now, link, width, session.glyphs))
         if row is not None:
-            self.stand.show([job_line(row, session.eyes())])
+            eyes = session.eyes()
+            stall = stall_line(row, eyes, session.keymap.shown(key_of("requeue")))
+            agents = agent_lines(row, eyes.now, eyes.speed, session.glyphs, width - 2) if row.running else []
+            lines = [job_line(row, eyes), *((Span(" "), *line) for line in agents[:MOST_AGENTS])]
+            if stall:
+                lines.insert(1, clip(stall, width, more=session.glyphs.more))
+            self.stand.show(lines)
 
     def action_close(self) -> None:
         if self.view.current.needle:

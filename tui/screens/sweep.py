@@ -1,6 +1,6 @@
 """The dashboard: the sweep's lines, the pairs table, the selected job's panes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from textual.app import ComposeResult
@@ -11,7 +11,7 @@ from runner.model.rows import JobRow
 from tui.keys import bindings
 from tui.link import Change
 from tui.present import banner, head_line, settings_lines, totals_line
-from tui.rows import PairRow, pair_row
+from tui.rows import Eyes, PairRow, pair_row
 from tui.screens.base import JobActions
 from tui.screens.job import JobScreen
 from tui.session import Session
@@ -31,7 +31,7 @@ COLUMNS = (
     Column("step", 4, right=True, from_width=72),
     Column("cost", 7, right=True),
     Column("time", 7, right=True),
-    Column("idle", 5, right=True, from_width=96),
+    Column("idle", 4, right=True, from_width=96, leaves=14),
 )
 MODEL = 3
 
@@ -68,6 +68,8 @@ class SweepScreen(JobActions):
         self.table.more, self.table.mark = session.glyphs.more, session.glyphs.cursor
         self.table.empty = "waiting for the first jobs"
         self._places: dict[JobId, int] = {}
+        self._active: set[str] = set()
+        self._stuck: set[str] = set()
 
     def compose(self) -> ComposeResult:
         yield self.head
@@ -105,23 +107,30 @@ class SweepScreen(JobActions):
             several = board.plan is not None and len(board.plan.models) > 1
             # One model for all is in the head line.
             self.table.set_column(MODEL, from_width=100 if several else -1)
-            self.table.replace([pair_row(board.jobs[job], place, eyes) for job, place in self._places.items()])
+            self.table.replace(self._rows(list(self._places), eyes))
         elif change.jobs:
             jobs = [job for job in change.jobs if job in self._places]
-            self.table.put([pair_row(board.jobs[job], self._places[job], eyes) for job in jobs])
+            self.table.put(self._rows(jobs, eyes))
         selected = self.table.selected
         if change.jobs is None or selected in change.jobs:
             self.view.show(self.job)
         self._draw_lines()
 
     def tick(self) -> None:
-        """The clocks in view go on; nothing else is looked at."""
-        jobs, eyes = self.session.board.jobs, self.session.eyes()
-        self.table.put([
-            pair_row(jobs[JobId(row.key)], row.place, eyes) for row in self.table.in_view if row.ticks
-        ])  # fmt: skip
+        """The clocks in view go on, and what runs out of view may have come to hang; nothing else is looked at."""
+        ticking = self._active.union(row.key for row in self.table.in_view if row.ticks)
+        self.table.put(self._rows([JobId(key) for key in ticking], self.session.eyes()))
         self.view.tick()
         self._draw_lines()
+
+    def _rows(self, jobs: Iterable[JobId], eyes: Eyes) -> list[PairRow]:
+        """The jobs' rows as they are now; remembers which of them run, and which hang."""
+        board = self.session.board
+        rows = [pair_row(board.jobs[job], self._places[job], eyes) for job in jobs]
+        for row in rows:
+            (self._active.add if row.since else self._active.discard)(row.key)
+            (self._stuck.add if row.stuck else self._stuck.discard)(row.key)
+        return rows
 
     def _draw_lines(self) -> None:
         session, width = self.session, self.size.width
@@ -130,7 +139,7 @@ class SweepScreen(JobActions):
         board, now, link = session.board, session.now(), session.change.link
         self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
         self.settings.show(settings_lines(board, width, session.glyphs))
-        self.totals.show([totals_line(board, now, width)])
+        self.totals.show([totals_line(board, now, width, len(self._stuck))])
         self.banner.show(banner(board, now, link, width, session.glyphs))
         self.foot.leaves = "leave" if session.over else "detach"
         if not self.foot.notice:

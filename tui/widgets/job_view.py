@@ -8,9 +8,9 @@ from textual.containers import Vertical
 from runner.model.rows import JobRow
 from styles.themes import Tone
 from tui.job_files import JobFiles, job_files
-from tui.keys import KEYS
+from tui.keys import KEYS, key_of
 from tui.reading import Reading
-from tui.rows import STATE_TONES, job_name
+from tui.rows import STATE_TONES, job_name, stall_line
 from tui.sanitise import clean
 from tui.saving import save_copy, save_text
 from tui.session import Session
@@ -27,9 +27,11 @@ PANES = ("log", "steps", "talk", "patch", "tries")
 class JobView(Vertical):
     """Shows whichever job it is given; keeps following its newest try until asked for an older one."""
 
-    def __init__(self, session: Session, *, id: str | None = None) -> None:
+    def __init__(self, session: Session, *, alone: bool = False, id: str | None = None) -> None:
         super().__init__(id=id)
         self._session = session
+        self.alone = alone
+        """The screen above it says what the job hangs at."""
         self.row: JobRow | None = None
         self.pane = "log"
         self.attempt: int | None = None
@@ -84,7 +86,8 @@ class JobView(Vertical):
         self.show(row)
 
     def tick(self) -> None:
-        """The times of a running try go on."""
+        """The times of a running try go on, and it may have come to hang."""
+        self._draw_why()
         if self.pane == "tries":
             self._open()
 
@@ -163,7 +166,11 @@ class JobView(Vertical):
 
     def _draw_why(self) -> None:
         """The whole sentence about a job that is not well: the table has room for its beginning alone."""
-        row, glyphs = self.row, self._session.glyphs
+        row, glyphs, session = self.row, self._session.glyphs, self._session
+        stall = () if row is None else stall_line(row, session.eyes(), session.keymap.shown(key_of("requeue")))
+        if stall and not self.alone:
+            self._why.show([clip(stall, self.size.width, more=glyphs.more)])
+            return
         shown = row is not None and row.reason and row.state in {"failed", "retrying", "queued"} and self.pane == "log"
         if row is None or not shown:
             self._why.show([])
