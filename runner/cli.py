@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     options = parse(arguments)
     root = Path.cwd()
-    if options.command in {"run", "demo"}:
+    if options.command in {"run", "demo", "doctor"}:
         from runner.commands.defaults import resolve
 
         resolve(options, os.environ, root, flags_only=options.command == "demo")
@@ -181,6 +181,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     command("ls", "All sweeps of this project.", sweep=False, json=True)
     opened = command("open", "Look at a finished run, whoever launched it.", sweep=False, json=True)
     opened.add_argument("folder", metavar="LOGS/NAME", help="a run's folder, or a setting's or a pair's in it")
+    doctor = command("doctor", "Is everything there that a sweep needs? How to mend it.", sweep=False, json=True)
+    _add_some(doctor, *_LOOKED_AT)
     logs = command("logs", "Where the logs of a pair's attempts are.", sweep=False)
     logs.add_argument("sweep", metavar="SWEEP")
     logs.add_argument("pair", metavar="PAIR", help="repo/task/f1_f2")
@@ -214,6 +216,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
     "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),
     "force": (("--force",), None, "run jobs again that have results already"),
+    "no_ping": (("--no-ping",), None, "do not ask the models for one token beforehand"),
     "rehearse": (("--rehearse",), None, "against the built-in double: no Docker, no key, no money"),
     "speed": (("--speed",), "X", "recorded seconds per real second of a rehearsal (default: 60)"),
     "seed": (("--seed",), "N", "of a rehearsal (default: 0)"),
@@ -222,6 +225,11 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "detach": (("--detach",), None, "return at once; the sweep goes on"),
     "headless": (("--headless",), None, "a line for every change instead of the dashboard"),
 }
+_LOOKED_AT = (
+    "model", "agent", "settings", "subset", "repo", "task", "pairs", "smoke", "slots", "git", "agent_config", "backend",
+    "redis", "dataset_dir", "log_dir", "cooperbench", "no_ping",
+)  # fmt: skip
+"""What the doctor wants to know of a sweep."""
 _REPEATABLE = {"settings", "repo", "pairs", "model"}
 
 

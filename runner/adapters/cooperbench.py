@@ -12,6 +12,7 @@ import anyio.to_thread
 from runner import probe
 from runner.adapters.containers import shim_in_path, shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
+from runner.adapters.dotenv_file import project_dotenv
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.quarantine import read_guarded
@@ -64,7 +65,7 @@ class CooperbenchFiles:
 
     def __init__(self, working_dir: Path) -> None:
         self._working_dir = working_dir
-        self._caller = dict(os.environ)
+        self._caller = {**project_dotenv(working_dir), **os.environ}
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
         environment = DEFAULTS | self._caller
@@ -89,7 +90,7 @@ class CooperbenchFiles:
         await anyio.to_thread.run_sync(make_room, folder)
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
-        return await anyio.to_thread.run_sync(_delivered, plan, spec)
+        return await anyio.to_thread.run_sync(delivered_result, plan, spec)
 
     def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> ProbeLog:
         return ProbeLog(folder, spec.model, plan.prices)
@@ -99,7 +100,7 @@ class CooperbenchFiles:
 
     async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
         def work() -> str:
-            keep = not outcome.is_result and _delivered(plan, spec) is not None
+            keep = not outcome.is_result and delivered_result(plan, spec) is not None
             return str(deliver(plan, spec, folder, outcome, tag=tag, keep=keep))
 
         return await anyio.to_thread.run_sync(work)
@@ -115,7 +116,8 @@ def _joined(theirs: str | None, ours: str, separator: str) -> str:
     return f"{theirs}{separator}{ours}" if theirs else ours
 
 
-def _delivered(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+def delivered_result(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+    """The sound result that stands at the job's place, and its folder."""
     folder = result_folder(Path(plan.logs_dir), spec)
     try:
         outcome = result_outcome(load_result(folder / RESULT), spec, folder)

@@ -36,16 +36,16 @@ def find_cooperbench(named: str | None, root: Path) -> Path:
         raise UsageRefused(f"there is no cooperbench at {path}; {remedy}")
     if not os.access(path, os.X_OK):
         raise UsageRefused(f"{path} may not be executed; make it executable, or name another with --cooperbench")
-    interpreter = _interpreter(path)
-    if interpreter is not None:
-        version = _version(interpreter, path)
+    python = interpreter(path)
+    if python is not None:
+        version = _version(python, path)
         if version < NEEDS:
             has, needs = ".".join(map(str, version)), ".".join(map(str, NEEDS))
             raise UsageRefused(f"cooperbench needs Python {needs} or newer, and {path} runs on {has}; {remedy}")
     return path
 
 
-def _interpreter(path: Path) -> str | None:
+def interpreter(path: Path) -> str | None:
     """The Python that the script names in its first lines; None for a program of another kind."""
     with path.open("rb") as file:
         lines = file.read(_FIRST_BYTES).decode("utf-8", "replace").splitlines()

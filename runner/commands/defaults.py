@@ -112,6 +112,7 @@ OPTIONS: Mapping[str, Option] = {
     "dataset_dir": Option(),
     "log_dir": Option(),
     "cooperbench": Option(),
+    "no_ping": Option(_truth),
     "rehearse": Option(_truth, flag_only=True),
     "force": Option(_truth, flag_only=True),
     "speed": Option(_above_zero),
@@ -143,7 +144,10 @@ def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path,
         raw = getattr(options, name, None)
         if raw is not None:
             given[name], value = "flag", _read(option, raw, "--" + name.replace("_", "-"))
-        elif not (flags_only or option.flag_only) and environ.get(variable):
+        elif option.flag_only and not flags_only and environ.get(variable):
+            flag = "--" + name.replace("_", "-")
+            raise UsageRefused(f"{variable} is only meant as a flag: unset it, and pass {flag} when you mean it")
+        elif not flags_only and environ.get(variable):
             given[name], value = "environment", _read(option, environ[variable], variable)
         elif name in table:
             given[name], value = "file", _read(option, table[name], f"{name} in {path}")

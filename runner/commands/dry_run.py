@@ -10,6 +10,9 @@ import anyio
 
 from runner.adapters.cooperbench import CooperbenchFiles, command
 from runner.adapters.places import Places
+from runner.checks.surroundings import agents_variables
+from runner.checks.wanted import wanted_by
+from runner.commands.doctor import variable_line
 from runner.commands.planning import plan_sweep
 from runner.model.forecast import Forecast, forecast_jobs
 from runner.model.plan import JobSpec, Plan
@@ -26,14 +29,22 @@ def execute(options: argparse.Namespace) -> int:
     argvs = [
         (job, command(plan, job, sweep_dir / "attempts" / job.id / "1" / "logs")) for job in jobs if job.id not in there
     ]
+    variables = agents_variables(wanted_by(plan, jobs, root, ping=False)) if plan.rehearsal is None else []
     if options.json:
         print(json.dumps(_shape(plan, jobs, len(there), forecast)))
+        for variable in variables:
+            print(json.dumps(variable.shape))
         for job, argv in argvs:
             shape = {"type": "command", "job": job.id, "setting": job.setting, "pair": str(job.pair)}
             print(json.dumps(shape | {"run_name": job.run_name, "model": job.model, "argv": argv}))
         return 0
     for line in _text(plan, jobs, len(there), forecast):
         print(line)
+    if variables:
+        print("in the environment of the agents (secrets masked):")
+        for variable in variables:
+            print(variable_line(variable))
+    print("nothing was started; the commands are:")
     for _, argv in argvs:
         print(shlex.join(argv))
     return 0
@@ -78,7 +89,7 @@ def _text(plan: Plan, jobs: Sequence[JobSpec], there: int, forecast: Forecast) -
         )
     if not Path(plan.program[0]).exists():
         lines.append(f"there is no cooperbench at {plan.program[0]} yet: run coopdeck setup first")
-    return [*lines, "nothing was started; the commands are:"]
+    return lines
 
 
 def _shape(plan: Plan, jobs: Sequence[JobSpec], there: int, forecast: Forecast) -> dict[str, object]:

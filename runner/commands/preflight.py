@@ -1,50 +1,49 @@
 """What must be there before a real sweep may cost anything; each refusal names the remedy."""
 
-import shutil
-import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+from runner.adapters.cooperbench import delivered_result
+from runner.checks.dataset import check_dataset
+from runner.checks.docker import check_engine
+from runner.checks.models import check_models
+from runner.checks.program import check_program
+from runner.checks.redis import check_redis
+from runner.checks.surroundings import misspelt
+from runner.checks.wanted import wanted_by
+from runner.commands.defaults import OPTIONS
+from runner.model.check import Finding
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import PreflightRefused
 
-DOCKER_S = 15.0
 
+def check_ready(plan: Plan, jobs: tuple[JobSpec, ...], root: Path, *, ping: bool = True) -> None:
+    """Say what is doubtful on standard error, and refuse what cannot go well; a rehearsal needs nothing.
 
-def check_ready(plan: Plan, jobs: tuple[JobSpec, ...]) -> None:
-    """Raises PreflightRefused; a rehearsal needs nothing."""
+    `ping` asks each model for one token; without it, keys are looked at and nobody is asked.
+
+    Raises:
+        PreflightRefused: the first thing that is wrong.
+    """
     if plan.rehearsal is not None:
         return
-    _dataset(plan, jobs)
-    if plan.backend == "docker":
-        _docker()
+    left = jobs if plan.force else tuple(job for job in jobs if delivered_result(plan, job) is None)
+    if not left:
+        return  # nothing will be started
+    wanted = wanted_by(plan, left, root, ping=ping)
+    _refuse(Finding("environment", "warn", *said) for said in misspelt(wanted.caller, OPTIONS))
+    for look in (check_dataset, check_engine, check_redis):
+        _refuse(look(wanted))
+    _refuse(check_program(wanted, quick=True))
+    if ping and sys.stderr.isatty():
+        print(f"coopdeck: asking {', '.join(wanted.models)} for one token (--no-ping leaves that out)", file=sys.stderr)
+    _refuse(check_models(wanted))
 
 
-def _dataset(plan: Plan, jobs: tuple[JobSpec, ...]) -> None:
-    """Upstream reads the features' texts from a dataset tree, `./dataset` unless told otherwise."""
-    root = Path(plan.dataset_dir or "dataset")
-    for job in jobs:
-        task = root / job.pair.repo / f"task{job.pair.task}"
-        if not task.is_dir():
-            program = plan.program[0]
-            raise PreflightRefused(
-                f"the dataset at {root.absolute()} has no {job.pair.repo}/task{job.pair.task}; "
-                f"download it with '{program} prepare', or name another with --dataset-dir"
-            )
-
-
-def _docker() -> None:
-    if shutil.which("docker") is None:
-        raise PreflightRefused("there is no docker program in PATH; install Docker, or choose another --backend")
-    try:
-        asked = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],  # noqa: S607 - upstream looks it up the same way
-            capture_output=True,
-            text=True,
-            timeout=DOCKER_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise PreflightRefused(f"the Docker Engine did not answer within {DOCKER_S:g} s; is it well?") from None
-    if asked.returncode != 0:
-        why = (asked.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise PreflightRefused(f"the Docker Engine does not answer: {why}")
+def _refuse(findings: Iterable[Finding]) -> None:
+    for finding in findings:
+        if finding.verdict == "fail":
+            raise PreflightRefused(finding.sentence)
+        if finding.verdict == "warn":
+            print(f"coopdeck: {finding.sentence}", file=sys.stderr)

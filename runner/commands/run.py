@@ -36,7 +36,7 @@ def launch(options: argparse.Namespace, places: Places, plan: Plan, jobs: tuple[
     ledger = places.ledger(sweep)
     last_seq = read_board(ledger).seq if ledger.is_file() else 0
     order = StartOrder(str(places.root), sweep, plan, jobs, expects_client=not options.detach)
-    start_checked(places, order, plan, jobs)
+    start_checked(places, order, plan, jobs, ping=not options.no_ping)
     if options.detach:
         print(f"the sweep '{sweep}' runs in the background: coopdeck attach {sweep}")
         return 0

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from runner.adapters.logout import logout
 from runner.adapters.places import Places
-from runner.commands.logout import logout
 from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
@@ -51,14 +51,16 @@ def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()
     raise UsageRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
 
 
-def start_checked(places: Places, order: StartOrder, plan: Plan | None, jobs: tuple[JobSpec, ...]) -> None:
+def start_checked(
+    places: Places, order: StartOrder, plan: Plan | None, jobs: tuple[JobSpec, ...], *, ping: bool = True
+) -> None:
     """Start the runner on a machine that is ready for these jobs, with what the user should know beforehand.
 
     Raises:
         PreflightRefused, UsageRefused: nothing was started.
     """
     if plan is not None:
-        check_ready(plan, jobs)
+        check_ready(plan, jobs, places.root, ping=ping)
     leaving = logout()
     if leaving.warning is not None:
         print(f"coopdeck: {leaving.warning}", file=sys.stderr)

@@ -18,6 +18,9 @@ from typing import Any, Literal, Self, get_args
 from tests.e2e import script
 from tests.e2e.meeting import Meeting
 
+PING = "ping"
+KEY = "sk-toy"
+MODELS = ("gpt-4o", "mine")
 Kind = Literal["status", "hang", "delay", "loop", "wrong", "empty"]
 # OpenAI's own words: litellm tells the classes of errors apart by them (without "Incorrect API key
 # provided", a 401 is a BadRequestError to it).
@@ -38,6 +41,8 @@ class Fault:
     - `hang`: never answer; the connection is dropped when the plan is replaced
     - `delay`: answer after `seconds`
     - `loop`: never submit; `wrong`: the code fails its tests; `empty`: submit without a change
+
+    For the agent `PING` it is coopdeck's own question beforehand that misbehaves; no other fault touches that.
 
     `times` ends it after so many requests; `after` lets an agent have so many answers first.
     """
@@ -78,6 +83,10 @@ class ScriptedEndpoint:
     def __init__(self, *faults: Fault, port: int = 0) -> None:
         self.requests: Counter[tuple[str, str]] = Counter()
         self.answers: Counter[tuple[str, str]] = Counter()
+        self.pings: list[dict[str, Any]] = []
+        """The questions for one token: they are about no toy task, and stand in none of the counts above."""
+        self.requested: list[str] = []
+        """The paths of all requests for a model, right or wrong."""
         self.deliveries: set[Delivery] = set()
         self.meeting = Meeting()
         self._faults = list(faults)
@@ -100,7 +109,7 @@ class ScriptedEndpoint:
         """What makes upstream's agents talk to this endpoint, and end soon when it misbehaves."""
         return {
             "OPENAI_BASE_URL": self.base_url,
-            "OPENAI_API_KEY": "sk-toy",
+            "OPENAI_API_KEY": KEY,
             "LITELLM_LOCAL_MODEL_COST_MAP": "True",
             "MSWEA_MODEL_RETRY_STOP_AFTER_ATTEMPT": "1",
         }
@@ -162,6 +171,24 @@ class ScriptedEndpoint:
         with self._lock:
             self.answers[key] += 1
         return answer
+
+    def ping(self, request: dict[str, Any], authorization: str) -> "Answer":
+        """The answer to the question for one token; the key and the model must be right."""
+        with self._lock:
+            self.pings.append(request)
+            faults = [fault for fault in self._faults if fault.agent == PING and fault.times != 0]
+            plan_changed = self._plan_changed
+        for fault in faults:
+            if fault.kind == "hang":
+                plan_changed.wait()
+                return Answer(0, {})
+            if fault.kind == "status":
+                return Answer.of(fault)
+        if authorization != f"Bearer {KEY}":
+            return Answer.of(Fault("status", status=401))
+        if request.get("model") not in MODELS:
+            return Answer.of(Fault("status", status=404))
+        return Answer(200, script.completion(str(request["model"]), script.Step("ready", "true"), "call_ping"))
 
     def _scripted(
         self,
@@ -251,7 +278,10 @@ class _Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         try:
             body = json.loads(raw)
+            self.server.endpoint.requested.append(self.path)
             if self.path == "/v1/chat/completions":
+                if 1 in (body.get("max_tokens"), body.get("max_completion_tokens")):
+                    return self._send(self.server.endpoint.ping(body, self.headers.get("Authorization", "")))
                 return self._send(self.server.endpoint.answer(body))
             if self.path == "/_plan":
                 self.server.endpoint.plan(*_faults(body))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.commands.logout import Logout, logout
+from runner.adapters.logout import Logout, logout
 
 SESSION = {"XDG_SESSION_ID": "3"}
 ANSWERS = "#!/bin/sh\nexit 0\n"

@@ -146,15 +146,20 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-hush-0123456789")
     argv = ["run", "s", "--subset", "lite", "--smoke", "5", "-m", "openai/gpt-4o", "--dry-run"]
     assert cli.main(argv) == 0
     text = capsys.readouterr().out
+    assert "  OPENAI_API_KEY=*** (18 characters)  (environment)" in text
+    assert "  LITELLM_LOG=ERROR  (coopdeck)" in text
     assert sum("cooperbench run -n s-" in line for line in text.splitlines()) == 15
     assert "15 jobs, 4 slots" in text
     assert "forecast $6.93" in text
     assert cli.main([*argv, "--json"]) == 0
     shapes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [shape["type"] for shape in shapes] == ["plan"] + ["command"] * 15
+    variables = [shape["name"] for shape in shapes if shape["type"] == "variable"]
+    assert {"LITELLM_LOG", "OPENAI_API_KEY"} <= set(variables)
+    assert [shape["type"] for shape in shapes] == ["plan"] + ["variable"] * len(variables) + ["command"] * 15
     assert shapes[0]["by_setting"]["solo"]["folders"] == [f"{tmp_path}/logs/s-solo"]
     assert shapes[1]["argv"][1:4] == ["run", "-n", "s-solo"]
     assert not any(tmp_path.iterdir())

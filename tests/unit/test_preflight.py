@@ -1,64 +1,127 @@
 """What is missing on the machine is said in one sentence with its remedy, before anything is spent."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from runner.adapters.ping import Asked, Told
 from runner.commands.preflight import check_ready
 from runner.model.plan import Plan
 from runner.model.refusal import PreflightRefused
 from tests.unit.fakes import jobs, the_plan
 
+ANSWERED = {
+    "model": "m", "provider": "openai", "missing": [], "priced": True, "asked": True, "error": None, "seconds": 0.1,
+    "api_base": None, "api_base_from": None,
+}  # fmt: skip
+HELP = "--no-auto-eval --agent-config --setting"
+
 
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with the dataset, whose `docker` the test writes."""
+    """A machine with the dataset and a cooperbench, whose `docker` the test writes; models answer."""
     for task in (1, 2):
         (tmp_path / "dataset" / "toy_task" / f"task{task}").mkdir(parents=True)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    script(tmp_path / "cooperbench", f"echo '{HELP}'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    asked(monkeypatch, lambda asked: Told({}, tuple(ANSWERED | {"model": model} for model in asked.models)))
     return tmp_path
 
 
-def docker(machine: Path, script: str) -> None:
-    (machine / "docker").write_text(f"#!/bin/sh\n{script}\n")
-    (machine / "docker").chmod(0o755)
+def asked(monkeypatch: pytest.MonkeyPatch, told: Callable[[Asked], Told]) -> None:
+    monkeypatch.setattr("runner.checks.models.ask_models", lambda program, asked, environment, folder: told(asked))
+
+
+def script(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+
+
+def docker(machine: Path, version: str = "20.10.24") -> None:
+    script(machine / "docker", f"""echo '{{"Version": "{version}"}}'""")
 
 
 def plan(machine: Path, **changes: object) -> Plan:
-    return replace(the_plan(rehearsal=None, dataset_dir=str(machine / "dataset")), **changes)  # type: ignore[arg-type]
+    how: dict[str, object] = {"agent": "mini_swe_agent_v2", "logs_dir": str(machine / "logs")}
+    how |= {"dataset_dir": str(machine / "dataset"), "program": (str(machine / "cooperbench"),)}
+    return replace(the_plan(rehearsal=None), **how | changes)  # type: ignore[arg-type]
 
 
-def test_a_machine_with_all_of_it_is_ready(machine: Path) -> None:
-    docker(machine, "echo 20.10.24")
-    check_ready(plan(machine), jobs(2))
+def ready(machine: Path, count: int = 2, *, ping: bool = True, **changes: object) -> None:
+    check_ready(plan(machine, **changes), jobs(count), machine, ping=ping)
+
+
+def test_a_machine_with_all_of_it_is_ready(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    docker(machine)
+    ready(machine)
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("script", "says"),
+    ("docker", "says"),
     [
-        (None, "no docker program"),
-        ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "does not answer: Cannot connect"),
+        (None, "no docker program in PATH; install Docker"),
+        ("echo 'Cannot connect to the Docker daemon' >&2; exit 1", "does not answer: Cannot connect.*systemctl start"),
+        ("echo 'permission denied while trying to connect' >&2; exit 1", "may not use the Docker Engine.*usermod"),
         ("exit 1", "does not answer"),
+        ("""echo '{"Version": "19.3.1"}'""", "is 19.3.1, older than 20.10; upgrade it"),
     ],
 )
-def test_without_a_docker_engine_it_is_refused(script: str | None, says: str, machine: Path) -> None:
-    if script is not None:
-        docker(machine, script)
+def test_without_a_docker_engine_it_is_refused(docker: str | None, says: str, machine: Path) -> None:
+    if docker is not None:
+        script(machine / "docker", docker)
     with pytest.raises(PreflightRefused, match=says):
-        check_ready(plan(machine), jobs(1))
+        ready(machine)
 
 
 def test_another_backend_needs_no_docker_here(machine: Path) -> None:
-    check_ready(plan(machine, backend="modal"), jobs(1))
+    ready(machine, backend="modal")
 
 
 def test_a_pair_that_the_dataset_lacks_is_named_with_the_remedy(machine: Path) -> None:
-    docker(machine, "echo 20.10.24")
-    with pytest.raises(PreflightRefused, match=r"toy_task/task3; download it with 'cooperbench prepare'"):
-        check_ready(plan(machine), jobs(3))
+    docker(machine)
+    with pytest.raises(PreflightRefused, match=r"toy_task/task3; download it with '.*cooperbench prepare'"):
+        ready(machine, 3)
+
+
+def test_a_program_that_is_not_cooperbench_is_refused(machine: Path) -> None:
+    docker(machine)
+    script(machine / "ls", "echo 'unrecognized option' >&2; exit 2")
+    with pytest.raises(PreflightRefused, match=r"does not answer as cooperbench does: unrecognized option"):
+        ready(machine, program=(str(machine / "ls"),))
+
+
+def test_a_redis_that_is_named_and_not_there_is_refused(machine: Path) -> None:
+    docker(machine)
+    with pytest.raises(PreflightRefused, match=r"redis://127.0.0.1:1 cannot be reached: Connection refused"):
+        check_ready(plan(machine, redis="redis://127.0.0.1:1"), jobs(1, "coop-comm"), machine)
+
+
+def test_a_model_that_does_not_answer_is_refused(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker(machine)
+    asked(monkeypatch, lambda asked: Told({}, (ANSWERED | {"model": "m", "missing": ["TOY_API_KEY"]},)))
+    with pytest.raises(PreflightRefused, match=r"no key for m: TOY_API_KEY is not set; export TOY_API_KEY, or put"):
+        ready(machine)
+    asked(monkeypatch, lambda asked: Told({}, (), "ModuleNotFoundError: No module named 'litellm'"))
+    with pytest.raises(PreflightRefused, match=r"m could not be asked: ModuleNotFoundError"):
+        ready(machine)
+
+
+def test_a_doubt_is_said_and_holds_nothing_up(
+    machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker(machine)
+    monkeypatch.setenv("COOPDECK_SLOT", "3")
+    asked(monkeypatch, lambda asked: Told({}, (ANSWERED | {"model": "m", "priced": False},)))
+    ready(machine)
+    err = capsys.readouterr().err.splitlines()
+    assert err[0] == "coopdeck: coopdeck reads no variable COOPDECK_SLOT; did you mean 'COOPDECK_SLOTS'?"
+    assert err[1].startswith("coopdeck: litellm has no price for m: ")
 
 
 def test_a_rehearsal_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    check_ready(the_plan(), jobs(9))
+    check_ready(the_plan(), jobs(9), tmp_path)
+    assert list(tmp_path.iterdir()) == []

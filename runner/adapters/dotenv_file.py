@@ -1,0 +1,23 @@
+"""The project's `.env`, which the agents get wherever their cooperbench is installed.
+
+Upstream itself looks for a `.env` in the folders above its own code (python-dotenv's `find_dotenv`), so it finds the
+project's only when it is installed inside the project.
+"""
+
+from pathlib import Path
+
+NAME = ".env"
+
+
+def project_dotenv(folder: Path) -> dict[str, str]:
+    """Its variables; empty when there is none, or none that can be read."""
+    path = folder / NAME
+    try:
+        if not path.is_file():
+            return {}
+        from dotenv import dotenv_values
+
+        found = dotenv_values(path)
+    except (OSError, ValueError):
+        return {}
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,1 @@
+"""What a sweep needs of the machine, looked at before it may cost anything."""

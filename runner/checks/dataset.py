@@ -1,0 +1,21 @@
+"""Whether the features' texts are there, which upstream reads from a dataset tree."""
+
+from runner.adapters.program import default_cooperbench
+from runner.checks.wanted import Wanted
+from runner.model.check import Finding
+
+CHECK = "dataset"
+
+
+def check_dataset(wanted: Wanted) -> list[Finding]:
+    """Upstream looks below `./dataset` unless told otherwise."""
+    root = wanted.root / (wanted.dataset_dir or "dataset")
+    tasks = dict.fromkeys((pair.repo, pair.task) for pair in wanted.pairs)
+    gone = [f"{repo}/task{task}" for repo, task in tasks if not (root / repo / f"task{task}").is_dir()]
+    if not gone:
+        return [Finding(CHECK, "ok", f"all {len(tasks)} tasks are in {root}")]
+    # What upstream's program is called here; it need not be there yet.
+    program = wanted.program or str(default_cooperbench(wanted.root))
+    more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+    remedy = f"download it with '{program} prepare', or name another with --dataset-dir"
+    return [Finding(CHECK, "fail", f"the dataset at {root} has no {gone[0]}{more}", remedy)]

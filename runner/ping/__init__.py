@@ -1,0 +1,1 @@
+"""What asks the models, in the Python of cooperbench: a program of its own."""
