@@ -60,7 +60,8 @@ CASES = {
     "rate limit": Case("knows the key for openai/gpt-4o, but limits its rate now; wait, or use fewer slots", 1,
                        faults=(Fault("status", agent=PING, status=429),), status=0),
     "no price": Case('litellm has no price for openai/mine: what it costs will be unknown, and --budget cannot '
-                     'hold it; give its price in coopdeck.toml, below [prices."openai/mine"]', 1, model="openai/mine", status=0),
+                     'hold it; give its price in coopdeck.toml, below [prices."openai/mine"]', 1,
+                     model="openai/mine", status=0),
 }  # fmt: skip
 
 

@@ -161,5 +161,5 @@ def test_a_dry_run_prints_every_command_and_writes_nothing(
     assert {"LITELLM_LOG", "OPENAI_API_KEY"} <= set(variables)
     assert [shape["type"] for shape in shapes] == ["plan"] + ["variable"] * len(variables) + ["command"] * 15
     assert shapes[0]["by_setting"]["solo"]["folders"] == [f"{tmp_path}/logs/s-solo"]
-    assert shapes[1]["argv"][1:4] == ["run", "-n", "s-solo"]
+    assert shapes[1 + len(variables)]["argv"][1:4] == ["run", "-n", "s-solo"]
     assert not any(tmp_path.iterdir())
