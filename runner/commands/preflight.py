@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from runner.adapters.cooperbench import delivered_result
@@ -33,8 +34,10 @@ def check_ready(plan: Plan, jobs: tuple[JobSpec, ...], root: Path, *, ping: bool
         return  # nothing will be started
     wanted = wanted_by(plan, left, root, ping=ping)
     _refuse(Finding("environment", "warn", *said) for said in misspelt(wanted.caller, OPTIONS))
-    for look in (check_dataset, check_engine, check_redis):
+    for look in (check_dataset, check_engine):
         _refuse(look(wanted))
+    # A Redis may still come: jobs that need one are held until then, and the others go on.
+    _refuse(replace(finding, verdict="warn") for finding in check_redis(wanted) if finding.verdict == "fail")
     _refuse(check_program(wanted, quick=True))
     if ping and sys.stderr.isatty():
         print(f"coopdeck: asking {', '.join(wanted.models)} for one token (--no-ping leaves that out)", file=sys.stderr)
