@@ -215,6 +215,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "dataset_dir": (("--dataset-dir",), "DIR", "a dataset of your own"),
     "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
     "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),
+    "launcher": (("--launcher",), "HOW", "auto, warm (import cooperbench once, fork attempts) or cli (default: auto)"),
     "force": (("--force",), None, "run jobs again that have results already"),
     "no_ping": (("--no-ping",), None, "do not ask the models for one token beforehand"),
     "rehearse": (("--rehearse",), None, "against the built-in double: no Docker, no key, no money"),

@@ -9,6 +9,7 @@ import random
 import signal
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ from runner.adapters.redis_servers import RedisServers
 from runner.adapters.redis_supply import RedisSupply
 from runner.adapters.socket import ClientServer
 from runner.adapters.strays import become_subreaper
+from runner.adapters.warm import CannotFork, Recipe
+from runner.adapters.warm_launcher import WarmLauncher
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
 from runner.engine.patience import record
-from runner.engine.ports import Containers, LedgerUnwritable, Supplier
+from runner.engine.ports import Containers, LaunchOrder, LaunchRefused, LedgerUnwritable, Supplier
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -46,6 +49,9 @@ from runner.wire.codec import from_json, to_json
 
 FOLDER_S = 2.0
 """Between two looks at whether the sweep's folder is still there."""
+WARM_LOG = "warm.log"
+INSIST_S = 25.0
+"""Less than whoever starts a runner waits for its first word."""
 LAST_WORD_S = 20.0
 """A runner that cannot write its last word ends as if it had been killed, which is made good at the next start."""
 
@@ -110,11 +116,21 @@ async def own(order: StartOrder) -> None:
     dispatcher.when_troubled = troubled
     if dispatcher.board.plan is None and order.plan is None:
         raise UsageRefused(f"the sweep '{order.sweep}' has no plan; say what to run, for example --subset lite")
+
+    async def fell_back(reason: str) -> None:
+        _note(f"attempts start by the plain command: {reason}")
+        await record(dispatcher, clock, ev.LauncherFellBack(reason))
+
     cooperbench = CooperbenchFiles(places.root)
-    containers = _containers(order.plan or dispatcher.board.plan)
-    launcher = ProcessLauncher()
+    plan = order.plan or dispatcher.board.plan
+    processes = ProcessLauncher()
+    launcher = _launcher(plan, processes, sweep_dir / WARM_LOG, fell_back)
+    if plan is not None and plan.launcher == "warm" and isinstance(launcher, WarmLauncher):
+        specs = order.jobs or [row.spec for row in dispatcher.board.jobs.values()]
+        await _insist(launcher, cooperbench.order(plan, specs[0], 1, "", sweep_dir))
+    containers = _containers(plan)
     redis = RedisSupply(
-        RedisServers(sweep_dir, launcher, os.environ), os.environ, dispatcher.board.supplies.get(("redis", ""))
+        RedisServers(sweep_dir, processes, os.environ), os.environ, dispatcher.board.supplies.get(("redis", ""))
     )
     attempts = Attempts(dispatcher, launcher, cooperbench, containers, clock, sweep_dir, random.random)
     async with anyio.create_task_group() as tasks:
@@ -140,12 +156,38 @@ async def own(order: StartOrder) -> None:
         tasks.start_soon(_on_lost_folder, lock, sweep.obey)
         _say('{"ready": true}')
         reason = await sweep.run()
+        await launcher.close()
         with anyio.move_on_after(LAST_WORD_S):
             await record(dispatcher, clock, ev.RunnerStopped(reason))
         await hub.drained(within_s=2.0)
         tasks.cancel_scope.cancel()
     ledger.close()
     lock.release()
+
+
+def _launcher(
+    plan: Plan | None, plain: ProcessLauncher, log: Path, fell_back: Callable[[str], Awaitable[None]]
+) -> ProcessLauncher | WarmLauncher:
+    # The double is as cheap to start as a warm child.
+    if plan is None or plan.rehearsal is not None or plan.launcher == "cli":
+        return plain
+    recipe = Recipe(Path(plan.program[0]), log)
+    insist = plan.launcher == "warm"
+    return WarmLauncher(plain, recipe, insist=insist, fell_back=fell_back, note=_note)
+
+
+async def _insist(launcher: WarmLauncher, order: LaunchOrder) -> None:
+    """Raises UsageRefused where only the plain command would do."""
+    try:
+        await launcher.begin(order, INSIST_S)
+    except (CannotFork, LaunchRefused) as error:
+        raise UsageRefused(f"--launcher warm cannot work: {error}; leave it out") from None
+
+
+def _note(says: str) -> None:
+    """For the runner's log."""
+    with suppress(OSError):
+        os.write(2, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {says}\n".encode())
 
 
 def _containers(plan: Plan | None) -> Containers:

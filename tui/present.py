@@ -254,6 +254,8 @@ def banner(board: Board, now: float, link: Link, width: int, glyphs: Glyphs) -> 
         says += [(f"DOWN: {clean_cell(text, glyphs)}", "alarm") for text in _down(board)]
         if board.paused:
             says.append(("PAUSED: what runs goes on, nothing new starts (p resumes)", "loud"))
+        if board.runner is not None and board.runner.not_warm and board.finished_at is None:
+            says.append((f"plain launcher: {clean_cell(board.runner.not_warm, glyphs)}", "warn"))
     return tuple((Span(fit(f" {text}", width, more=glyphs.more), tone),) for text, tone in says)
 
 

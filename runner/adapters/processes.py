@@ -4,26 +4,35 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from runner.adapters import strays
+from runner.engine.patience import SHORT
 from runner.engine.ports import LaunchOrder, LaunchRefused
 
 LOG_NAME = "output.log"
+CLAIM_NAME = "claim"
+"""In an attempt's folder: made by one process alone, a forked child that goes on or a runner that found nobody."""
+Reap = Callable[[], Awaitable[int | None]]
 
 
 class Process:
-    """A process of ours or of an earlier runner; both are waited for through a pidfd (Linux 5.3)."""
+    """A process of ours or of an earlier runner; both are waited for through a pidfd (Linux 5.3).
 
-    def __init__(self, pid: int, started_ticks: int, child: subprocess.Popen[bytes] | None) -> None:
+    `reap` gives the exit status of one that is over; there is none for a process that an earlier runner started.
+    """
+
+    def __init__(self, pid: int, started_ticks: int, reap: Reap | None) -> None:
         self.pid = pid
         self.started_ticks = started_ticks
-        self._child = child
+        self.over = False
+        self.reap = reap
         self._pidfd = os.pidfd_open(pid)
 
     def age_s(self) -> float:
@@ -32,7 +41,7 @@ class Process:
 
     async def wait(self) -> int | None:
         await anyio.wait_readable(self._pidfd)
-        return self._over()
+        return await self._over()
 
     async def end(self, grace_s: float) -> None:
         self._signal_group(signal.SIGTERM)
@@ -41,12 +50,15 @@ class Process:
         # Also when the leader went in peace: members of its group may have stayed.
         self._signal_group(signal.SIGKILL)
         await anyio.wait_readable(self._pidfd)
-        self._over()
+        await self._over()
 
-    def _over(self) -> int | None:
-        """Reap a child of ours; a process of an earlier runner is reaped by init."""
-        os.close(self._pidfd)
-        return self._child.wait() if self._child is not None else None
+    async def _over(self) -> int | None:
+        """Reap a process of ours; one of an earlier runner is reaped by init."""
+        with anyio.CancelScope(shield=True):
+            os.close(self._pidfd)
+            status = await self.reap() if self.reap is not None else None
+            self.over = True
+        return status
 
     def _signal_group(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
@@ -57,20 +69,27 @@ class ProcessLauncher:
     """Starts attempts as plain processes."""
 
     def __init__(self) -> None:
-        self._started: dict[int, subprocess.Popen[bytes]] = {}
+        self._started: dict[int, Process | None] = {}
 
     async def start(self, order: LaunchOrder) -> Process:
         return await anyio.to_thread.run_sync(_start, order, self._started)
 
+    def mind(self, process: Process) -> None:
+        """An attempt's own process is no stray, even if it is nobody else's child."""
+        self._started[process.pid] = process
+
     async def adopt(self, pid: int, started_ticks: int) -> Process | None:
         return _same(pid, started_ticks)
 
-    async def find(self, token: str) -> Process | None:
-        return await anyio.to_thread.run_sync(_find, token)
+    async def find(self, token: str, folder: Path | None = None) -> Process | None:
+        return await anyio.to_thread.run_sync(_find, token, folder)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
     async def end_strays(self, tokens: Collection[str] | None, *, everywhere: bool = False) -> int:
         async def look() -> list[strays.Stray]:
-            for pid in [pid for pid, child in list(self._started.items()) if child.returncode is not None]:
+            for pid in [pid for pid, process in list(self._started.items()) if process is not None and process.over]:
                 del self._started[pid]
             found = strays.orphans(self._started.keys(), tokens)
             if everywhere and tokens:
@@ -86,7 +105,24 @@ def started_ticks(pid: int) -> int | None:
     return None if stat is None or stat.dead else stat.started_ticks
 
 
-def _start(order: LaunchOrder, started: dict[int, subprocess.Popen[bytes]]) -> Process:
+def claim(folder: Path) -> bool:
+    """Keep a child that was forked for this attempt, and has not begun, from beginning; False when it has begun.
+
+    Raises:
+        OSError: the host is short of something.
+    """
+    try:
+        os.close(os.open(folder / CLAIM_NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno in SHORT:
+            raise
+    # Where no file can be made, a child cannot begin either.
+    return True
+
+
+def _start(order: LaunchOrder, started: dict[int, Process | None]) -> Process:
     try:
         with open(order.folder / LOG_NAME, "ab") as log:
             child = subprocess.Popen(
@@ -100,15 +136,21 @@ def _start(order: LaunchOrder, started: dict[int, subprocess.Popen[bytes]]) -> P
             )
     except OSError as error:
         raise LaunchRefused(f"{order.argv[0]}: {error.strerror}", error.errno) from None
-    started[child.pid] = child
+    started[child.pid] = None
+
+    async def reap() -> int:
+        return child.wait()
+
     try:
         ticks = started_ticks(child.pid)
-        return Process(child.pid, ticks if ticks is not None else 0, child)
+        process = started[child.pid] = Process(child.pid, ticks if ticks is not None else 0, reap)
     except OSError as error:
         # It runs and cannot be watched: nobody may believe that it does not run.
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+        del started[child.pid]
         raise LaunchRefused(f"{order.argv[0]}: {error.strerror}", error.errno) from None
+    return process
 
 
 def _same(pid: int, ticks: int) -> Process | None:
@@ -122,7 +164,15 @@ def _same(pid: int, ticks: int) -> Process | None:
     return process if started_ticks(pid) == ticks else None
 
 
-def _find(token: str) -> Process | None:
+def _find(token: str, folder: Path | None) -> Process | None:
+    found = _carrier(token)
+    if found is not None or folder is None or claim(folder):
+        return found
+    # One that began between the look and the claim carries the token now.
+    return _carrier(token)
+
+
+def _carrier(token: str) -> Process | None:
     for carrier in strays.carriers({token}):
         with suppress(ProcessLookupError):
             # The attempt itself leads its session; its children carry the token too.

@@ -12,6 +12,11 @@ NEEDS = (3, 12)
 VERSION = "0.0.29"
 PROBE_S = 20.0
 _FIRST_BYTES = 4096
+_CONSOLE_SCRIPT = re.compile(r"^from cooperbench\.cli import main\s*$", re.MULTILINE)
+
+
+class CannotImport(Exception):
+    """The program is not one whose `main` can be called; the message says why."""
 
 
 def default_cooperbench(root: Path) -> Path:
@@ -43,6 +48,22 @@ def find_cooperbench(named: str | None, root: Path) -> Path:
             has, needs = ".".join(map(str, version)), ".".join(map(str, NEEDS))
             raise UsageRefused(f"cooperbench needs Python {needs} or newer, and {path} runs on {has}; {remedy}")
     return path
+
+
+def warm_python(path: Path) -> str:
+    """The Python that runs upstream's own `main` when this program is started.
+
+    Raises:
+        CannotImport: it is a program of another kind, and only starting it tells what it does.
+    """
+    try:
+        script = path.read_bytes()[:_FIRST_BYTES].decode("utf-8", "replace")
+        python = interpreter(path)
+    except OSError as error:
+        raise CannotImport(f"{path} cannot be read: {error.strerror}") from None
+    if python is None or not _CONSOLE_SCRIPT.search(script):
+        raise CannotImport(f"{path} is not the script that pip makes for cooperbench")
+    return python
 
 
 def interpreter(path: Path) -> str | None:

@@ -18,6 +18,7 @@ FILE_BYTES = 1024 * 1024
 TABLES = ("run", "prices")
 PREFIX = "COOPDECK_"
 BACKENDS = ("docker", "modal", "gcp")
+LAUNCHERS = ("auto", "warm", "cli")
 LONGEST_S = 30 * 86400.0
 TRUE, FALSE = frozenset({"1", "true", "yes", "on"}), frozenset({"0", "false", "no", "off"})
 
@@ -59,10 +60,13 @@ def _seed(text: str) -> int:
     return int(text)
 
 
-def _backend(text: str) -> str:
-    if text not in BACKENDS:
-        raise ValueError(f"must be one of {', '.join(BACKENDS)}, not '{text}'")
-    return text
+def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, not '{text}'")
+        return text
+
+    return read
 
 
 def _truth(text: str) -> bool:
@@ -107,7 +111,8 @@ OPTIONS: Mapping[str, Option] = {
     "repeats": Option(_whole(1, 99)),
     "git": Option(_truth),
     "agent_config": Option(),
-    "backend": Option(_backend),
+    "backend": Option(_one_of(BACKENDS)),
+    "launcher": Option(_one_of(LAUNCHERS)),
     "redis": Option(),
     "dataset_dir": Option(),
     "log_dir": Option(),

@@ -16,6 +16,7 @@ from runner.model.supplies import Supply
 from runner.wire.codec import dump_envelope
 
 MOST_SKIPS_NAMED = 3
+PLAIN = "attempts start by the plain command, which costs more"
 
 
 def json_line(envelope: ev.Envelope) -> str:
@@ -86,6 +87,8 @@ def _says(before: Board, after: Board, event: ev.Event) -> str:
             return f"runner started on {host}, pid {pid}"
         case ev.RunnerStopped(reason):
             return f"runner stopped: {reason}"
+        case ev.LauncherFellBack(reason):
+            return f"{PLAIN}: {reason}"
         case ev.SlotsSet(slots):
             return f"slots {before.slots} -> {slots}"
         case ev.QueuePaused():

@@ -89,6 +89,8 @@ class _Asked:
             except ValueError as error:
                 raise UsageRefused(f"--redis: {error}; or say --redis {OWN_REDIS}") from None
         check_extra(self.options.extra)
+        if self.options.rehearse and self._flag("launcher"):
+            raise UsageRefused("--launcher is for the real program; leave it out of a rehearsal")
         if self.options.rehearse and self._flag("cooperbench"):
             raise UsageRefused("--cooperbench and --rehearse exclude each other; leave one of them out")
 
@@ -195,6 +197,7 @@ class _Asked:
             prices=options.prices or plan.prices,
             budget_usd=options.budget or plan.budget_usd,
             redis=options.redis or plan.redis,
+            launcher=options.launcher or plan.launcher,
             prior=recorded_prior(),
             agent_config=config,
         )

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from runner.commands.lines import job_name, plain, spent
+from runner.commands.lines import PLAIN, job_name, plain, spent
 from runner.commands.sweeps import the_sweep
 from runner.model.board import Board
 from runner.model.forecast import forecast_board
@@ -31,6 +31,7 @@ def execute(options: argparse.Namespace) -> int:
         holds.append(f"the ledger cannot be written: {trouble}")
     for supply, number in waiting(board) if state == "running" else ():
         holds.append(f"{number} {'job waits' if number == 1 else 'jobs wait'} for {supply.line}")
+    not_warm = board.runner.not_warm if board.runner else ""
     if options.json:
         more = {
             "state": state,
@@ -40,6 +41,7 @@ def execute(options: argparse.Namespace) -> int:
             "slots": board.slots,
             "paused": board.paused,
             "held": holds,
+            "not_warm": not_warm,
             "eta_s": forecast.wall_s,
             "forecast_usd": forecast.cost_usd,
         }
@@ -56,6 +58,8 @@ def execute(options: argparse.Namespace) -> int:
         print(f"  about {span(forecast.wall_s)} to go with {board.slots} slots, ${forecast.cost_usd:.2f} in the end")
     for reason in [*holds, *(["paused"] if board.paused else [])]:
         print(plain(f"  held: {reason}"))
+    if state == "running" and not_warm:
+        print(plain(f"  {PLAIN}: {not_warm}"))
     for row in sorted(running, key=lambda row: row.spec.id not in stuck):
         stall = stuck.get(row.spec.id)
         print(plain("  " + _line(board, row, now) + (f"  STUCK: {stall.says}" if stall else "")))

@@ -172,7 +172,7 @@ class Attempts:
     async def _still_up(self, attempt: AttemptRow) -> Running | None:
         if attempt.pid is not None and attempt.started_ticks is not None:
             return await self.launcher.adopt(attempt.pid, attempt.started_ticks)
-        return await self.launcher.find(attempt.token)
+        return await self.launcher.find(attempt.token, self.sweep_dir / attempt.folder)
 
     async def _watch(
         self, row: JobRow, attempt: AttemptRow, running: Running, control: Control, timeout_s: float, *, adopted: bool

@@ -79,8 +79,11 @@ class Launcher(Protocol):
     async def adopt(self, pid: int, started_ticks: int) -> Running | None:
         """The process of an earlier runner if it is still the same one, else None."""
 
-    async def find(self, token: str) -> Running | None:
-        """The process that carries this token in its environment, if it is still up."""
+    async def find(self, token: str, folder: Path) -> Running | None:
+        """The process that carries this token in its environment, if it is still up.
+
+        Where it is not, none will begin later: the attempt in `folder` is the caller's.
+        """
 
     async def end_strays(self, tokens: Collection[str] | None, *, everywhere: bool = False) -> int:
         """End what ended attempts left behind outside their process groups, within seconds; how many there were.

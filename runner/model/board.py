@@ -27,6 +27,8 @@ class RunnerRow:
     started_at: float
     stopped_at: float | None = None
     stopped_because: str = ""
+    not_warm: str = ""
+    """Why it starts attempts by the plain command, where it would rather fork them."""
 
 
 @dataclass(frozen=True, slots=True)

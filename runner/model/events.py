@@ -229,6 +229,14 @@ class SupplySeen:
 
 
 @dataclass(frozen=True, slots=True)
+class LauncherFellBack:
+    """This runner starts every further attempt by the plain command, because the warm process cannot be."""
+
+    reason: str
+    type: Literal["LauncherFellBack"] = "LauncherFellBack"
+
+
+@dataclass(frozen=True, slots=True)
 class StopRequested:
     mode: StopMode
     type: Literal["StopRequested"] = "StopRequested"
@@ -253,7 +261,7 @@ Event = (
     SweepPlanned | JobsPlanned | RunnerStarted | RunnerStopped | JobSkipped | JobQueued | AttemptStarting
     | AttemptStarted | AgentSeen | ContainerStarted | AttemptEnded | RetryScheduled | ResultDelivered | JobSettled
     | CancelRequested | SlotsSet | QueuePaused | QueueResumed | QueueHeld | QueueReleased | SupplySeen | StopRequested
-    | SweepFinished | ForeignEvent
+    | SweepFinished | LauncherFellBack | ForeignEvent
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from runner.model.ids import JobId, PairId
 from runner.model.prices import Price
@@ -10,6 +11,9 @@ STALL_S = 600.0
 
 OWN_REDIS = "own"
 """As a plan's `redis`: one of the sweep's own, whatever else answers on the machine."""
+
+Launch = Literal["auto", "warm", "cli"]
+"""How attempts start: forked from a process that has imported cooperbench, by its plain command, or as it can be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class Plan:
     rehearsal: Rehearsal | None = None
     force: bool = False
     """A result that is there already does not count."""
+    launcher: Launch = "auto"
     prior: Mapping[str, Expectation] = field(default_factory=dict)
     """By setting, the means of runs recorded earlier: what to expect before anything is measured."""
     stall_s: float = STALL_S

@@ -43,6 +43,10 @@ def reduce(board: Board, envelope: ev.Envelope) -> Board:
             if board.runner is None:
                 return board
             return replace(board, runner=replace(board.runner, stopped_at=at, stopped_because=reason))
+        case ev.LauncherFellBack(reason):
+            if board.runner is None:
+                return board
+            return replace(board, runner=replace(board.runner, not_warm=reason))
         case ev.SlotsSet(slots):
             return replace(board, slots=slots)
         case ev.QueuePaused():

@@ -110,7 +110,7 @@ class FakeLauncher:
         process = self.running.get(pid)
         return process if process is not None and process.started_ticks == started_ticks else None
 
-    async def find(self, token: str) -> FakeProcess | None:
+    async def find(self, token: str, folder: Path) -> FakeProcess | None:
         for place, order in enumerate(self.orders, start=1):
             if order.environment["COOPDECK_TOKEN"] == token:
                 return self.running[place]

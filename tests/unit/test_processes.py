@@ -105,12 +105,12 @@ async def test_a_process_is_found_by_its_token(tmp_path: Path) -> None:
     launcher = ProcessLauncher()
     process = await launcher.start(python(tmp_path, "import time; print('up', flush=True); time.sleep(60)", "tok-77"))
     await said(tmp_path, "up")
-    found = await launcher.find("tok-77")
+    found = await launcher.find("tok-77", tmp_path)
     assert found is not None
     assert found.pid == process.pid
-    assert await launcher.find("tok-7") is None
+    assert await launcher.find("tok-7", tmp_path) is None
     await process.end(0.1)
-    assert await launcher.find("tok-77") is None
+    assert await launcher.find("tok-77", tmp_path) is None
     assert await found.wait() is None
 
 

@@ -1,0 +1,1 @@
+"""What forks attempts inside cooperbench's environment; standard library only."""
