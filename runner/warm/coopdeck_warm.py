@@ -124,11 +124,10 @@ class Upstream:
 def _check_alone() -> None:
     """Raises CannotForkError: of several threads a fork keeps one, and the locks of all."""
     deadline = time.monotonic() + SETTLE_S
-    while (others := len(list(Path("/proc/self/task").iterdir())) - 1) > 0:
+    while len(list(Path("/proc/self/task").iterdir())) > 1:
         if time.monotonic() > deadline:
             known = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
-            names = f" ({', '.join(known)})" if known else ""
-            raise CannotForkError(f"{others} more threads are alive after the import{names}")
+            raise CannotForkError(f"threads are alive after the import ({', '.join(known) or 'not of Python'})")
         time.sleep(0.02)
 
 

@@ -4,69 +4,84 @@ import os
 import signal
 import subprocess
 import sys
+import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 import pytest
 
 from runner.adapters.processes import ProcessLauncher, started_ticks
+from runner.adapters.warm_launcher import WarmLauncher
 from runner.engine.ports import LaunchOrder, LaunchRefused
+from tests.unit.warm_bed import WarmBed
 
 pytestmark = pytest.mark.anyio
 
 
-def order(folder: Path, *argv: str, token: str = "t") -> LaunchOrder:
-    return LaunchOrder(argv, {**os.environ, "COOPDECK_TOKEN": token}, folder, folder)
+Launcher = ProcessLauncher | WarmLauncher
 
 
-def python(folder: Path, code: str, token: str = "t") -> LaunchOrder:
-    return order(folder, sys.executable, "-c", code, token=token)
+@pytest.fixture
+def bed(tmp_path: Path) -> WarmBed:
+    return WarmBed(tmp_path)
 
 
-async def said(folder: Path, words: str) -> str:
-    with anyio.fail_after(20):
-        while words not in (text := (folder / "output.log").read_text()):  # noqa: ASYNC110
-            await anyio.sleep(0.01)
-    return text
+@pytest.fixture(params=["cli", "warm"])
+async def launcher(request: pytest.FixtureRequest, bed: WarmBed) -> AsyncIterator[Launcher]:
+    """What either of them promises; each test that names this runs with both."""
+    launcher = bed.warm() if request.param == "warm" else ProcessLauncher()
+    yield launcher
+    await launcher.close()
+    assert not bed.fell, "it was the plain command that was tested"
 
 
-@pytest.mark.parametrize(("code", "status"), [("pass", 0), ("raise SystemExit(7)", 7), ("import os; os.abort()", -6)])
-async def test_it_waits_for_the_exit_status(code: str, status: int, tmp_path: Path) -> None:
-    process = await ProcessLauncher().start(python(tmp_path, code))
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("pass", 0),
+        ("raise SystemExit(7)", 7),
+        ("raise SystemExit('no')", 1),
+        ("1 / 0", 1),
+        ("import os; os.abort()", -6),
+    ],
+)
+async def test_it_waits_for_the_exit_status(code: str, status: int, launcher: Launcher, bed: WarmBed) -> None:
+    process = await launcher.start(bed.order(code))
     assert await process.wait() == status
 
 
-async def test_both_outputs_go_to_one_file_and_there_is_no_input(tmp_path: Path) -> None:
+async def test_both_outputs_go_to_one_file_and_there_is_no_input(launcher: Launcher, bed: WarmBed) -> None:
     code = "import sys; print('out', flush=True); print('err', file=sys.stderr); assert sys.stdin.read() == ''"
-    assert await (await ProcessLauncher().start(python(tmp_path, code))).wait() == 0
-    assert (tmp_path / "output.log").read_text().split() == ["out", "err"]
+    assert await (await launcher.start(bed.order(code))).wait() == 0
+    assert bed.said().split() == ["out", "err"]
 
 
-async def test_it_leads_a_session_of_its_own(tmp_path: Path) -> None:
-    process = await ProcessLauncher().start(python(tmp_path, "import os; print(os.getsid(0) == os.getpid())"))
+async def test_it_leads_a_session_of_its_own(launcher: Launcher, bed: WarmBed) -> None:
+    process = await launcher.start(bed.order("import os; print(os.getsid(0) == os.getpid())"))
     await process.wait()
-    assert (tmp_path / "output.log").read_text().strip() == "True"
+    assert bed.said().strip() == "True"
 
 
 async def test_a_program_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LaunchRefused, match="No such file"):
-        await ProcessLauncher().start(order(tmp_path, str(tmp_path / "nothing")))
+        await ProcessLauncher().start(LaunchOrder((str(tmp_path / "nothing"),), {}, tmp_path, tmp_path))
 
 
-async def test_ending_is_sigterm_first(tmp_path: Path) -> None:
+async def test_ending_is_sigterm_first(launcher: Launcher, bed: WarmBed) -> None:
     code = (
         "import signal, sys, time\n"
         "signal.signal(signal.SIGTERM, lambda *_: (print('bye', flush=True), sys.exit(0)))\n"
         "print('up', flush=True); time.sleep(60)"
     )
-    process = await ProcessLauncher().start(python(tmp_path, code))
-    await said(tmp_path, "up")
+    process = await launcher.start(bed.order(code))
+    await bed.until_said("up")
     with anyio.fail_after(20):
         await process.end(15)
-    assert "bye" in (tmp_path / "output.log").read_text()
+    assert "bye" in bed.said()
 
 
-async def test_who_ignores_sigterm_is_killed_with_all_its_group(tmp_path: Path) -> None:
+async def test_who_ignores_sigterm_is_killed_with_all_its_group(launcher: Launcher, bed: WarmBed) -> None:
     code = (
         "import signal, subprocess, sys, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
@@ -74,8 +89,8 @@ async def test_who_ignores_sigterm_is_killed_with_all_its_group(tmp_path: Path) 
         "signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)'])\n"
         "print('child', child.pid, flush=True); time.sleep(60)"
     )
-    process = await ProcessLauncher().start(python(tmp_path, code))
-    child = int((await said(tmp_path, "child")).split()[1])
+    process = await launcher.start(bed.order(code))
+    child = int((await bed.until_said("child")).split()[1])
     with anyio.fail_after(20):
         await process.end(0.2)
     with anyio.fail_after(5):
@@ -101,21 +116,23 @@ async def test_a_process_of_an_earlier_runner_is_adopted_and_a_stranger_is_not(t
         child.wait()
 
 
-async def test_a_process_is_found_by_its_token(tmp_path: Path) -> None:
-    launcher = ProcessLauncher()
-    process = await launcher.start(python(tmp_path, "import time; print('up', flush=True); time.sleep(60)", "tok-77"))
-    await said(tmp_path, "up")
-    found = await launcher.find("tok-77", tmp_path)
+async def test_a_process_is_found_by_its_token(launcher: Launcher, bed: WarmBed) -> None:
+    token = uuid.uuid4().hex
+    process = await launcher.start(bed.order("import time; print('up', flush=True); time.sleep(60)", token))
+    await bed.until_said("up")
+    found = await launcher.find(token, bed.folder / "attempt")
     assert found is not None
     assert found.pid == process.pid
-    assert await launcher.find("tok-7", tmp_path) is None
+    assert await launcher.find(token[:-1], bed.folder) is None
     await process.end(0.1)
-    assert await launcher.find("tok-77", tmp_path) is None
+    assert await launcher.find(token, bed.folder / "attempt") is None
     assert await found.wait() is None
 
 
-async def test_it_knows_how_long_a_process_has_been_up_whatever_the_time_of_day(tmp_path: Path) -> None:
-    process = await ProcessLauncher().start(python(tmp_path, "import time; time.sleep(60)"))
+async def test_it_knows_how_long_a_process_has_been_up_whatever_the_time_of_day(
+    launcher: Launcher, bed: WarmBed
+) -> None:
+    process = await launcher.start(bed.order("import time; time.sleep(60)"))
     await anyio.sleep(0.3)
     assert 0.2 < process.age_s() < 10
     await process.end(1.0)

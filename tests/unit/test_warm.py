@@ -1,0 +1,340 @@
+"""The warm process: what it shares with attempts, what it does not, and what happens when it cannot be."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runner.adapters.processes import Process, ProcessLauncher, claim, started_ticks
+from runner.adapters.strays import carriers, token_of
+from runner.adapters.warm import SCRIPT
+from runner.adapters.warm_launcher import WarmLauncher
+from runner.engine.ports import LaunchRefused
+from tests.unit.warm_bed import WarmBed
+
+pytestmark = pytest.mark.anyio
+
+WAIT = "import os, time; print('up', os.getppid(), flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def bed(tmp_path: Path) -> WarmBed:
+    return WarmBed(tmp_path)
+
+
+@pytest.fixture
+async def warm(bed: WarmBed) -> AsyncIterator[WarmLauncher]:
+    launcher = bed.warm()
+    yield launcher
+    await launcher.close()
+
+
+async def forked_by(bed: WarmBed, name: str = "attempt") -> int:
+    return int((await bed.until_said("up", name)).split()[1])
+
+
+async def gone(pid: int) -> None:
+    with anyio.fail_after(40):
+        while started_ticks(pid) is not None:  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+
+
+async def test_twenty_at_once_are_twenty_of_one_process(warm: WarmLauncher, bed: WarmBed) -> None:
+    code = (
+        "import os, sys, time\n"
+        "print('up', os.getppid(), os.environ['COOPDECK_TOKEN'], os.getcwd(), flush=True)\n"
+        "time.sleep(0.2); sys.exit(int(os.environ['COOPDECK_TOKEN']))"
+    )
+    statuses: dict[int, int | None] = {}
+
+    async def one(number: int) -> None:
+        process = await warm.start(bed.order(code, token=str(number), name=f"a{number}"))
+        statuses[number] = await process.wait()
+
+    async with anyio.create_task_group() as tasks:
+        for number in range(20):
+            tasks.start_soon(one, number)
+    assert statuses == {number: number for number in range(20)}
+    said = [bed.said(f"a{number}").split() for number in range(20)]
+    assert {words[1] for words in said} == {said[0][1]}, "one parent"
+    assert [words[2:] for words in said] == [[str(number), str(bed.folder / f"a{number}")] for number in range(20)]
+    assert not bed.fell
+
+
+async def test_the_import_sees_what_attempts_have_in_common_and_nothing_of_any_of_them(
+    warm: WarmLauncher, bed: WarmBed
+) -> None:
+    code = "print(sorted(name for name in SEEN if name.startswith('COOPDECK_')), SEEN['FAKE_IMPORT'])"
+    await (await warm.start(bed.order(code, imports="'common'"))).wait()
+    assert bed.said() == "['COOPDECK_TOKEN'] 'common'\n"
+
+
+async def test_an_attempt_changes_nothing_for_the_next(warm: WarmLauncher, bed: WarmBed) -> None:
+    spoil = (
+        "import builtins, os, resource, signal, sys, random\n"
+        "STATE.append(1); os.environ['LEFT'] = '1'; os.chdir('/'); os.umask(0o77); builtins.left = 1\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_CORE, (0, 0))\n"
+        "print(random.random(), flush=True); os.closerange(0, 256); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    look = (
+        "import builtins, os, random, resource, signal\n"
+        "print(random.random(), STATE, os.environ.get('LEFT'), os.getcwd(), os.umask(0), hasattr(builtins, 'left'),\n"
+        "signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT), resource.getrlimit(resource.RLIMIT_CORE),\n"
+        "os.environ['COOPDECK_TOKEN'], os.environ['COOPDECK_PROBE'], sep='\\n')"
+    )
+    spoiled = await (await warm.start(bed.order(spoil, token="first", name="spoiled"))).wait()
+    assert spoiled == -signal.SIGKILL
+    assert await (await warm.start(bed.order(look, token="second"))).wait() == 0
+    plain = ProcessLauncher()
+    assert await (await plain.start(bed.order(look, token="second", name="plain"))).wait() == 0
+    forked, own = bed.said().splitlines(), bed.said("plain").splitlines()
+    assert forked[1:] == [line.replace("plain", "attempt") for line in own[1:]], "as a process of its own"
+    assert len({forked[0], own[0], bed.said("spoiled").strip()}) == 3, "nor the same chance"
+
+
+async def test_it_ends_as_an_interpreter_ends(warm: WarmLauncher, bed: WarmBed) -> None:
+    code = (
+        "import atexit, threading, time\n"
+        "atexit.register(print, 'at the end')\n"
+        "threading.Thread(target=lambda: (time.sleep(0.3), print('a thread'))).start()\n"
+        "raise SystemExit('the last word')"
+    )
+    assert await (await warm.start(bed.order(code))).wait() == 1
+    assert sorted(bed.said().splitlines()) == ["a thread", "at the end", "the last word"]
+
+
+async def test_the_probe_begins_in_each_child(warm: WarmLauncher, bed: WarmBed) -> None:
+    (bed.folder / "site" / "coopdeck_probe.py").write_text(
+        "import os\ndef install():\n    path = os.environ.get('COOPDECK_PROBE')\n"
+        "    if path:\n        open(path, 'a').write('installed\\n')\ninstall()\n"
+    )
+    for name in ("a", "b"):
+        await (await warm.start(bed.order("pass", name=name, imports="import coopdeck_probe"))).wait()
+        assert (bed.folder / name / "probe.jsonl").read_text() == "installed\n"
+
+
+async def test_the_token_names_a_child_and_its_children_and_not_the_process_that_forks(
+    warm: WarmLauncher, bed: WarmBed
+) -> None:
+    token = uuid.uuid4().hex
+    code = "import subprocess, sys; child = subprocess.Popen(['sleep', '60']);" + WAIT
+    process = await warm.start(bed.order(code, token=token))
+    parent = await forked_by(bed)
+    with anyio.fail_after(40):
+        while len(found := carriers({token})) != 2:  # noqa: ASYNC110
+            await anyio.sleep(0.01)
+    assert process.pid in {carrier.pid for carrier in found}
+    assert (token_of(parent) or "").strip("-") == ""
+    await process.end(0.1)
+    for carrier in found:
+        await gone(carrier.pid)
+
+
+async def test_another_attempts_death_of_the_parent_is_not_theirs(warm: WarmLauncher, bed: WarmBed) -> None:
+    code = "import os, time\nprint('up', os.getppid(), flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    first = await warm.start(bed.order(code, name="first"))
+    parent = await forked_by(bed, "first")
+    os.kill(parent, signal.SIGKILL)
+    await gone(parent)
+    second = await warm.start(bed.order(code, name="second"))
+    assert await forked_by(bed, "second") != parent, "it was replaced"
+    assert started_ticks(first.pid) is not None, "and what ran goes on"
+    for name in ("first", "second"):
+        (bed.folder / name / "go").touch()
+    with anyio.fail_after(40):
+        # Nobody here is the subreaper: the orphan's status is init's.
+        assert await first.wait() is None
+        assert await second.wait() == 0
+    assert not bed.fell
+    assert bed.notes == ["the warm process died (killed by SIGKILL); the next attempt gets another"]
+
+
+async def test_it_goes_when_it_is_let_go_and_its_attempts_go_on(bed: WarmBed) -> None:
+    launcher = bed.warm()
+    process = await launcher.start(bed.order(WAIT))
+    parent = await forked_by(bed)
+    await launcher.close()
+    assert started_ticks(parent) is None
+    adopted = await ProcessLauncher().adopt(process.pid, process.started_ticks)
+    assert adopted is not None
+    with anyio.fail_after(40):
+        await adopted.end(5)
+        await process.end(5)
+
+
+async def test_signals_for_the_runners_group_do_not_end_it(warm: WarmLauncher, bed: WarmBed) -> None:
+    first = await warm.start(bed.order(WAIT, name="first"))
+    parent = await forked_by(bed, "first")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(parent, number)
+    second = await warm.start(bed.order(WAIT, name="second"))
+    assert await forked_by(bed, "second") == parent
+    for process in (first, second):
+        await process.end(5)
+
+
+async def test_who_was_counted_as_lost_does_not_begin_late(warm: WarmLauncher, bed: WarmBed) -> None:
+    """A runner that came later found nobody with the token, and has taken the attempt."""
+    order = bed.order("open('ran', 'w')", token=uuid.uuid4().hex)
+    assert await ProcessLauncher().find(order.environment["COOPDECK_TOKEN"], order.folder) is None
+    with pytest.raises(LaunchRefused, match="FileExistsError"):
+        await warm.start(order)
+    assert not (order.folder / "ran").exists()
+    assert not claim(order.folder)
+
+
+async def test_who_began_between_the_look_and_the_claim_is_found(
+    warm: WarmLauncher, bed: WarmBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = uuid.uuid4().hex
+    process = await warm.start(bed.order(WAIT, token=token))
+    real, looks = carriers, [0]
+
+    def blind_at_first(tokens: set[str]) -> object:
+        looks[0] += 1
+        return real(tokens) if looks[0] > 1 else []
+
+    monkeypatch.setattr("runner.adapters.strays.carriers", blind_at_first)
+    found = await ProcessLauncher().find(token, bed.folder / "attempt")
+    assert found is not None
+    assert found.pid == process.pid
+    await process.end(0.1)
+    await found.end(0.1)
+
+
+IN_WARM_ONLY = "if WARM: "
+CANNOT = {
+    "an import that fails": (IN_WARM_ONLY + "import no_such_module", "No module named 'no_such_module'"),
+    "an import that exits": (IN_WARM_ONLY + "sys.exit(3)", "SystemExit: 3"),
+    "a thread": (
+        "import threading, time; threading.Thread(target=time.sleep, args=(5,), name='busy', daemon=True).start()",
+        "threads are alive after the import (busy)",
+    ),
+    "a connection": ("import socket; KEPT = socket.socketpair()", "the import leaves open"),
+    "a death": (IN_WARM_ONLY + "os.kill(os.getpid(), 9)", "died 3 times, the last time while it imported"),
+    "an end": (
+        IN_WARM_ONLY + "os._exit(0)",
+        "died 3 times, the last time while it imported cooperbench: exit status 0",
+    ),
+    "nonsense": (
+        IN_WARM_ONLY + "[os.write(n, b'[1]\\n') for n in range(3, 99) if os.path.exists(f'/proc/self/fd/{n}')"
+        " and os.readlink(f'/proc/self/fd/{n}').startswith('socket:')]",
+        "it answered nonsense",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CANNOT)
+async def test_where_it_cannot_be_the_plain_command_runs_and_it_is_said_once(
+    what: str, warm: WarmLauncher, bed: WarmBed
+) -> None:
+    imports, why = CANNOT[what]
+    for name in ("one", "two"):
+        process = await warm.start(bed.order("print(WAIT if 0 else 'ran')", name=name, imports=imports))
+        assert await process.wait() == 0
+        assert bed.said(name) == "ran\n"
+    assert len(bed.fell) == 1
+    assert why in bed.fell[0]
+
+
+async def test_a_program_of_another_kind_is_only_started(warm: WarmLauncher, bed: WarmBed) -> None:
+    bed.program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "$1"\n')
+    assert await (await warm.start(bed.order("print('ran')"))).wait() == 0
+    assert bed.fell == [f"{bed.program} is not the script that pip makes for cooperbench"]
+
+
+async def test_who_insists_gets_no_plain_command(bed: WarmBed) -> None:
+    launcher = bed.warm(insist=True)
+    with pytest.raises(LaunchRefused, match="cannot work: cooperbench cannot be imported"):
+        await launcher.start(bed.order("open('ran', 'w')", imports="import no_such_module"))
+    assert not (bed.folder / "attempt" / "ran").exists()
+
+
+async def test_a_slow_import_is_waited_for_by_all(warm: WarmLauncher, bed: WarmBed) -> None:
+    processes: list[Process] = []
+
+    async def one(name: str) -> None:
+        processes.append(await warm.start(bed.order(WAIT, name=name, imports="import time; time.sleep(2)")))
+
+    async with anyio.create_task_group() as tasks:
+        for name in ("one", "two", "three"):
+            tasks.start_soon(one, name)
+    assert len({await forked_by(bed, name) for name in ("one", "two", "three")}) == 1
+    for process in processes:
+        await process.end(5)
+
+
+async def test_an_env_file_that_was_changed_counts_as_for_a_new_process(warm: WarmLauncher, bed: WarmBed) -> None:
+    read = "TEXT = open(os.path.join(os.path.dirname(__file__), '.env')).read()"
+    code = "import cooperbench.cli; print(cooperbench.cli.TEXT)"
+    file = bed.folder / "site" / "cooperbench" / ".env"
+    for key in ("old", "newer"):
+        file.write_text(key)
+        await (await warm.start(bed.order(code, name=key, imports=read))).wait()
+        assert bed.said(key) == f"{key}\n"
+    assert bed.notes == ["the warm process is made anew: what it had imported has changed"]
+
+
+async def test_what_cannot_begin_is_refused_as_for_a_new_process(warm: WarmLauncher, bed: WarmBed) -> None:
+    order = bed.order("pass")
+    (order.folder / "output.log").mkdir()
+    for launcher in (ProcessLauncher(), warm):
+        with pytest.raises(LaunchRefused, match="Is a directory") as refused:
+            await launcher.start(order)
+        assert refused.value.errno is not None
+    assert not bed.fell
+
+
+async def test_a_full_host_is_told_as_such_and_the_attempt_can_be_started_again(
+    warm: WarmLauncher, bed: WarmBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(pid: int) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pidfd_open", none_left)
+    order = bed.order("print('ran')")
+    with pytest.raises(LaunchRefused) as refused:
+        await warm.start(order)
+    assert refused.value.errno == 24
+    monkeypatch.undo()
+    assert await (await warm.start(order)).wait() == 0
+    assert not bed.fell
+
+
+NONSENSE = {
+    "no JSON": b"garbage\n",
+    "a list": b"[1]\n",
+    "no order": b'{"fork": 1}\n',
+    "a line without an end": b"x" * 2_000_000,
+    "no text": b"\xff\n",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("what", NONSENSE)
+def test_it_does_not_outlive_a_runner_that_talks_nonsense(what: str, bed: WarmBed) -> None:
+    ours, theirs = socket.socketpair()
+    environment = bed.order("").environment | {"COOPDECK_TOKEN": "-" * 64}
+    command = [sys.executable, str(SCRIPT), str(theirs.fileno()), str(bed.program)]
+    with (
+        ours,
+        subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], stderr=subprocess.PIPE) as process,
+    ):
+        theirs.close()
+        ours.settimeout(40)
+        assert ours.recv(100) == b'{"ready": true}\n'
+        try:
+            ours.sendall(NONSENSE[what])
+            ours.shutdown(socket.SHUT_WR)
+        except BrokenPipeError:
+            pass
+        assert process.wait(40) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
