@@ -224,7 +224,7 @@ CANNOT = {
         "died 3 times, the last time while it imported cooperbench: exit status 0",
     ),
     "nonsense": (
-        IN_WARM_ONLY + "[os.write(n, b'[1]\\n') for n in range(3, 99) if os.path.exists(f'/proc/self/fd/{n}')"
+        IN_WARM_ONLY + "[os.write(n, b'[1]\\n') for n in range(3, 9999) if os.path.exists(f'/proc/self/fd/{n}')"
         " and os.readlink(f'/proc/self/fd/{n}').startswith('socket:')]",
         "it answered nonsense",
     ),
