@@ -174,6 +174,10 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     retry.add_argument(
         "--running", action="store_true", help="with --pair: end its attempts that run, and queue those jobs again"
     )
+    evaluate = command(
+        "eval", "Test the results of a sweep that were not tested yet, with cooperbench eval.", json=True
+    )
+    evaluate.add_argument("-c", "--slots", metavar="N", help="evaluations at a time (default: the sweep's slots)")
     command("report", "What came out of a sweep and what it cost.", json=True)
     clean = command("clean", "What ended sweeps have left behind; removes it after asking.", sweep=False, json=True)
     clean.add_argument("--yes", action="store_true", help="remove it without asking")
@@ -216,6 +220,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
     "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
     "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),
     "launcher": (("--launcher",), "HOW", "auto, warm (import cooperbench once, fork attempts) or cli (default: auto)"),
+    "eval": (("--eval",), None, "let cooperbench test each result when its agents are done"),
     "force": (("--force",), None, "run jobs again that have results already"),
     "no_ping": (("--no-ping",), None, "do not ask the models for one token beforehand"),
     "rehearse": (("--rehearse",), None, "against the built-in double: no Docker, no key, no money"),

@@ -81,7 +81,7 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
     pair = spec.pair.short if spec.repeat == 1 else f"{spec.pair.short} r{spec.repeat}"
     steps = row.steps
     quiet: Tone = "muted" if waiting else "text"
-    label = row.outcome.label if row.outcome and row.settled else ""
+    label = _result(row.outcome) if row.outcome and row.settled else ""
     word = f"{state} stuck" if stall else state
     cells = (
         glyphs.stuck if stall else glyphs.states[state],
@@ -168,7 +168,7 @@ def doing_of(row: JobRow, eyes: Eyes, stall: Stall | None = None) -> tuple[str, 
             why = outcome.failure if outcome and outcome.failure else "failed"
             return _after(why, said(row.reason or (outcome.evidence if outcome else ""))), "error"
         case "done" | "skipped":
-            return (said(row.outcome.label), label_tone(row.outcome)) if row.outcome else ("", "muted")
+            return (said(_result(row.outcome)), label_tone(row.outcome)) if row.outcome else ("", "muted")
         case "cancelled":
             return "cancelled", "muted"
         case "queued":
@@ -178,6 +178,10 @@ def doing_of(row: JobRow, eyes: Eyes, stall: Stall | None = None) -> tuple[str, 
             return said(row.reason), "muted"
         case never:
             assert_never(never)
+
+
+def _result(outcome: Outcome) -> str:
+    return f"{outcome.label}, {outcome.tested.label}" if outcome.tested is not None else outcome.label
 
 
 def _waits(supply: Supply) -> str:
@@ -195,7 +199,10 @@ def _after(word: str, text: str) -> str:
 def label_tone(outcome: Outcome) -> Tone:
     if not outcome.is_result:
         return "error"
-    return "ok" if outcome.label == "Submitted" else "soft"
+    if outcome.tested is not None and outcome.tested.verdict == "error":
+        return "warn"
+    passed = outcome.tested is None or outcome.tested.verdict == "passed"
+    return "ok" if outcome.label == "Submitted" and passed else "soft"
 
 
 def job_line(row: JobRow, eyes: Eyes) -> Line:

@@ -13,6 +13,7 @@ from runner import probe
 from runner.adapters.containers import shim_in_path, shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
 from runner.adapters.dotenv_file import project_dotenv
+from runner.adapters.evaluations import read_tested, with_tests
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.quarantine import read_guarded
@@ -47,7 +48,9 @@ def command(plan: Plan, spec: JobSpec, staging: Path) -> tuple[str, ...]:
     setting = SETTINGS[spec.setting]
     argv = [*plan.program, "run", "-n", spec.run_name, "--setting", setting.mode]
     argv += ["-r", spec.pair.repo, "-t", str(spec.pair.task), "-f", ",".join(map(str, spec.pair.features))]
-    argv += ["-m", spec.model, "-a", plan.agent, "-c", "1", "--backend", plan.backend, "--no-auto-eval"]
+    argv += ["-m", spec.model, "-a", plan.agent, "-c", "1", "--backend", plan.backend]
+    if not plan.evaluate:
+        argv.append("--no-auto-eval")
     argv += ["--log-dir", str(staging), *setting.flags]
     if plan.git and setting.takes_git:
         argv.append("--git")
@@ -60,6 +63,16 @@ def command(plan: Plan, spec: JobSpec, staging: Path) -> tuple[str, ...]:
     return (*argv, *plan.extra)
 
 
+def eval_command(plan: Plan, spec: JobSpec, logs: Path) -> tuple[str, ...]:
+    """The argument list that evaluates one result below `logs`, upstream's logs folder."""
+    argv = [*plan.program, "eval", "-n", spec.run_name, "-r", spec.pair.repo, "-t", str(spec.pair.task)]
+    argv += ["-f", ",".join(map(str, spec.pair.features)), "-c", "1", "--backend", plan.backend]
+    argv += ["--log-dir", str(logs)]
+    if plan.dataset_dir is not None:
+        argv += ["--dataset-dir", plan.dataset_dir]
+    return tuple(argv)
+
+
 class CooperbenchFiles:
     """The port `Cooperbench` on the real program's files, which the rehearsal writes too."""
 
@@ -68,6 +81,23 @@ class CooperbenchFiles:
         self._caller = {**project_dotenv(working_dir), **os.environ}
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
+        return LaunchOrder(
+            command(plan, spec, folder / "logs"),
+            self._environment(plan, spec, number, token, folder),
+            folder,
+            self._working_dir,
+        )
+
+    def evaluation(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
+        """Evaluate the result that stands in upstream's layout in the folder's `logs`."""
+        return LaunchOrder(
+            eval_command(plan, spec, folder / "logs"),
+            self._environment(plan, spec, number, token, folder),
+            folder,
+            self._working_dir,
+        )
+
+    def _environment(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> dict[str, str]:
         environment = DEFAULTS | self._caller
         environment |= {
             "COOPDECK_TOKEN": token,
@@ -84,7 +114,7 @@ class CooperbenchFiles:
         else:
             how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}
             environment["COOPDECK_REHEARSAL"] = json.dumps(how)
-        return LaunchOrder(command(plan, spec, folder / "logs"), environment, folder, self._working_dir)
+        return environment
 
     async def prepare(self, folder: Path) -> None:
         await anyio.to_thread.run_sync(make_room, folder)
@@ -96,7 +126,7 @@ class CooperbenchFiles:
         return ProbeLog(folder, spec.model, plan.prices)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
-        return await anyio.to_thread.run_sync(read_guarded, folder, lambda: _read(spec, folder, exit_status))
+        return await anyio.to_thread.run_sync(read_guarded, folder, lambda: _read(plan, spec, folder, exit_status))
 
     async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
         def work() -> str:
@@ -123,13 +153,14 @@ def delivered_result(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         outcome = result_outcome(load_result(folder / RESULT), spec, folder)
     except (NotAResult, FileNotFoundError):
         return None
-    return (outcome, str(folder)) if outcome.is_result else None
+    return (replace(outcome, tested=read_tested(folder)), str(folder)) if outcome.is_result else None
 
 
-def _read(spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+def _read(plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
     staged = result_folder(folder / "logs", spec)
     try:
-        return result_outcome(load_result(staged / RESULT), spec, staged)
+        outcome = result_outcome(load_result(staged / RESULT), spec, staged)
+        return with_tests(outcome, staged, folder / LOG_NAME) if plan.evaluate else outcome
     except FileNotFoundError:
         outcome = no_result_outcome(folder / LOG_NAME, exit_status)
     except NotAResult as error:

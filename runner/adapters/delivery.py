@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runner.adapters.evaluations import EVAL, read_tested
 from runner.adapters.result_files import NotAResult, load_result
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
@@ -16,6 +17,7 @@ from runner.model.settings import SETTINGS
 
 RESULT = "result.json"
 KEPT = "result.rejected.json"
+KEPT_EVAL = "eval.rejected.json"
 
 
 def result_folder(root: Path, spec: JobSpec) -> Path:
@@ -77,7 +79,10 @@ def write_json(path: Path, values: dict[str, Any]) -> None:
 def _complete(
     plan: Plan, spec: JobSpec, folder: Path, staged: Path, target: Path, outcome: Outcome, *, tag: bool
 ) -> None:
-    """Give result.json its final place and, where due, its tag; make one where upstream left none it could use."""
+    """Give result.json its final place and, where due, its tag; make one where upstream left none it could use.
+
+    An evaluation that came to no verdict stays behind.
+    """
     path = staged / RESULT
     try:
         values = load_result(path)
@@ -90,6 +95,10 @@ def _complete(
         if outcome.failure == "corrupt":
             path.replace(folder / KEPT)
             values = _stand_in(plan, spec, outcome)
+    tested = read_tested(staged)
+    if tested is not None and tested.verdict == "error":
+        # Upstream writes one all the same, and would skip the evaluation for ever.
+        (staged / EVAL).replace(folder / KEPT_EVAL)
     values["log_dir"] = os.path.relpath(target) if target.is_relative_to(Path.cwd()) else str(target)
     if tag:
         values["infra_error"] = True

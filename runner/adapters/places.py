@@ -36,6 +36,10 @@ class Places:
     def lock(self, sweep: str) -> Path:
         return self.sweep_dir(sweep) / "lock"
 
+    def evaluations(self, sweep: str) -> Path:
+        """Where results are evaluated after their attempts: a folder a job, a lock, the tokens of all evaluations."""
+        return self.sweep_dir(sweep) / "evaluations"
+
     def socket(self, sweep: str) -> Path:
         """Where the sweep's runner listens, or would if it were started here and now.
 

@@ -113,7 +113,7 @@ def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
 
     Only upstream's own last words count: the last line of a traceback, or one of its few fixed lines.
     """
-    lines = _tail(log)
+    lines = tail(log)
     last = lines[-1].strip() if lines else ""
     if exit_status == 0 and any(line.strip() == _NO_TASKS for line in lines):
         return Outcome("empty", "", "cooperbench found no such pair in the dataset (no tasks found)", 0.0)
@@ -243,7 +243,8 @@ def _opened(path: Path) -> BinaryIO:
     return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
 
 
-def _tail(log: Path) -> list[str]:
+def tail(log: Path) -> list[str]:
+    """The lines at the log's end that hold anything; none where it cannot be read."""
     try:
         with open(log, "rb") as file:
             size = file.seek(0, 2)

@@ -4,6 +4,7 @@ import gc
 import sys
 from datetime import datetime
 
+from runner.adapters.evaluations import with_evaluations
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.client import FinishedSweep, RunningSweep, Source
@@ -21,7 +22,9 @@ def show(places: Places, sweep: str) -> int:
     """The dashboard of a sweep, running or over; exit status as for `run`."""
     if places.runner_pid(sweep) is not None:
         return show_running(places, sweep)
-    return _open(places, sweep, FinishedSweep(read_board(places.ledger(sweep)), places.sweep_dir(sweep)))
+    return _open(
+        places, sweep, FinishedSweep(with_evaluations(read_board(places.ledger(sweep))), places.sweep_dir(sweep))
+    )
 
 
 def show_running(places: Places, sweep: str) -> int:

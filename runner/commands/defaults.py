@@ -110,6 +110,7 @@ OPTIONS: Mapping[str, Option] = {
     "budget": Option(_above_zero),
     "repeats": Option(_whole(1, 99)),
     "git": Option(_truth),
+    "eval": Option(_truth),
     "agent_config": Option(),
     "backend": Option(_one_of(BACKENDS)),
     "launcher": Option(_one_of(LAUNCHERS)),

@@ -14,6 +14,7 @@ from runner.adapters.containers import DockerContainers, DockerSilent, Made, doc
 from runner.adapters.places import SweepLock
 from runner.adapters.processes import started_ticks
 from runner.adapters.redis_servers import redis_token
+from runner.commands.evaluating import lock_of, tokens_of
 from runner.commands.sweeps import DEMO_FOLDER, Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
@@ -77,6 +78,8 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
         except UsageRefused:
             left.unreadable.append(named(sweep))
     owners = {one.token: named(sweep) for sweep, board in boards for row in board.jobs.values() for one in row.attempts}
+    evaluations = {(sweep.name, sweep.places.root): _evaluations(sweep) for sweep, _ in boards}
+    owners |= {token: named(sweep) for sweep, _ in boards for token in evaluations[sweep.name, sweep.places.root]}
     servers = {redis_token(sweep.folder): named(sweep) for sweep, _ in boards}
     found = strays.carriers(owners.keys() | servers.keys())
     for sweep, board in boards:
@@ -88,6 +91,7 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
                     left.still_running[name] = left.still_running.get(name, 0) + 1
                 else:
                     left.tokens[attempt.token] = name
+        left.tokens |= dict.fromkeys(evaluations[sweep.name, sweep.places.root], name)
         if sweep.socket.exists():
             left.sockets.append(Owned(name, str(sweep.socket), sweep.socket))
         left.copies += [_folder(name, copy) for copy in _copies(board)]
@@ -139,6 +143,17 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
             lock.release()
     problems += [f"the sweep '{name}' has a runner now" for name in {named(one) for one in sweeps} - locks.keys()]
     return problems
+
+
+def _evaluations(sweep: Known) -> frozenset[str]:
+    """The tokens of evaluations that are over: of all, or of none while some are made."""
+    tokens = tokens_of(sweep.places, sweep.name)
+    if tokens:
+        try:
+            lock_of(sweep.places, sweep.name).release()
+        except UsageRefused:
+            return frozenset()
+    return tokens
 
 
 def _up(attempt: AttemptRow, found: Sequence[strays.Stray]) -> bool:

@@ -174,7 +174,9 @@ def _result(outcome: Outcome) -> str:
     own = " by own prices" if outcome.own_prices else ""
     cost = "$?" if outcome.cost_usd is None else f"${outcome.cost_usd:.3f}{own}"
     took = "" if outcome.duration_s is None else f"  {span(outcome.duration_s)}"
-    return f"{label}  {outcome.steps} steps  {cost}{took}"
+    tests = f"  {outcome.tested.label}" if outcome.tested is not None else ""
+    why = f": {outcome.tested.error}" if outcome.tested is not None and outcome.tested.error else ""
+    return f"{label}  {outcome.steps} steps  {cost}{took}{tests}{why}"
 
 
 def job_name(board: Board, row: JobRow) -> str:

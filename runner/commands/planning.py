@@ -198,6 +198,7 @@ class _Asked:
             budget_usd=options.budget or plan.budget_usd,
             redis=options.redis or plan.redis,
             launcher=options.launcher or plan.launcher,
+            evaluate=plan.evaluate if options.eval is None else options.eval,
             prior=recorded_prior(),
             agent_config=config,
         )

@@ -13,6 +13,35 @@ result is there and cannot be trusted), `empty` (upstream found nothing to run),
 evidence that names its cause). `quarantine`: the runner died twice while it read what the attempt had left."""
 
 
+Verdict = Literal["passed", "partly", "failed", "error"]
+"""Of all features' tests together; `error`: the evaluation itself went wrong, which says nothing about the result."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What upstream's evaluation found out about a result."""
+
+    passed: tuple[bool, ...] = ()
+    """By feature, whether its tests passed."""
+    error: str = ""
+    """Why the evaluation came to no verdict; `passed` tells nothing then."""
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.error or not self.passed:
+            return "error"
+        return "passed" if all(self.passed) else "partly" if any(self.passed) else "failed"
+
+    @property
+    def label(self) -> str:
+        """For a cell: `both passed`, `1 of 2 passed`, `eval failed`."""
+        if self.verdict == "error":
+            return "eval failed"
+        if self.verdict == "passed" and len(self.passed) == 2:
+            return "both passed"
+        return f"{sum(self.passed)} of {len(self.passed)} passed"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A result, or a failure with a class. Costs in USD, durations in seconds."""
@@ -32,6 +61,8 @@ class Outcome:
     """As upstream recorded it."""
     own_prices: bool = False
     """Some of the cost is by the user's own prices, and not upstream's."""
+    tested: Evaluation | None = None
+    """Of a result that was evaluated."""
 
     @property
     def is_result(self) -> bool:

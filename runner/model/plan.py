@@ -61,6 +61,8 @@ class Plan:
     extra: tuple[str, ...] = ()
     """Arguments that go to upstream's `run` as they are."""
     rehearsal: Rehearsal | None = None
+    evaluate: bool = False
+    """Upstream evaluates each result at the end of its attempt."""
     force: bool = False
     """A result that is there already does not count."""
     launcher: Launch = "auto"

@@ -10,6 +10,13 @@ from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.rows import JobRow
 
 _DIGITS = 6
+_TESTS: Mapping[str, str] = {
+    "passed": "passed",
+    "partly": "passed in part",
+    "failed": "failed",
+    "error": "not evaluated for an error",
+    "none": "not evaluated",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +40,8 @@ class Numbers:
     """Upstream's statuses of the jobs with a result."""
     labels: Mapping[str, int]
     """What the settled jobs came to: statuses, `no-patch`, failure classes, `cancelled`."""
+    tests: Mapping[str, int]
+    """Results by what their evaluation came to: `passed`, `partly`, `failed`, `error`, and `none` without one."""
     tokens: Tokens = NO_TOKENS
     """Of all attempts, as far as somebody counted them."""
     own_price_attempts: int = 0
@@ -51,6 +60,7 @@ class Numbers:
             "unfinished": self.unfinished,
             "cost_unknown_attempts": self.cost_unknown_attempts,
             "skipped_usd": self.skipped_usd,
+            "tests": dict(self.tests),
             "cost_own_price_attempts": self.own_price_attempts,
             "tokens": asdict(self.tokens),
         }
@@ -111,6 +121,10 @@ def table(summary: Summary) -> str:
     out = [f"{summary.sweep}  up {span(summary.wall_s)}{rehearsal}", "", *lines, ""]
     for setting, numbers in summary.by_setting.items():
         out += _wrapped(f"{setting}: ", [f"{count} {label}" for label, count in numbers.labels.items()])
+    if any(count for verdict, count in total.tests.items() if verdict != "none"):
+        for setting, numbers in summary.by_setting.items():
+            counts = [f"{number} {_TESTS[verdict]}" for verdict, number in numbers.tests.items() if number]
+            out += _wrapped(f"tests of {setting}: ", counts)
     if total.skipped_usd:
         out.append(f"${total.skipped_usd:.2f} more was paid earlier for the skipped results.")
     if total.tokens != NO_TOKENS:
@@ -172,7 +186,14 @@ def _numbers(rows: Sequence[JobRow]) -> Numbers:
         own_price_attempts=sum(attempt.own_prices for row in rows for attempt in row.attempts),
         statuses=dict(statuses.most_common()),
         labels=dict(labels.most_common()),
+        tests=_tests(rows),
     )
+
+
+def _tests(rows: Sequence[JobRow]) -> dict[str, int]:
+    outcomes = [row.outcome for row in rows if row.state in {"done", "skipped"} and row.outcome is not None]
+    found = Counter(one.tested.verdict if one.tested is not None else "none" for one in outcomes)
+    return {verdict: found[verdict] for verdict in _TESTS}
 
 
 def _usd(costs: Iterable[float | None]) -> float:

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.probe.coopdeck_probe_agents import Watch
+    from runner.probe.coopdeck_probe_docker import watch_sdk
     from runner.probe.coopdeck_probe_lines import Lines
 else:
     from coopdeck_probe_agents import Watch
+    from coopdeck_probe_docker import watch_sdk
     from coopdeck_probe_lines import Lines
 
 VARIABLE = "COOPDECK_PROBE"
@@ -65,7 +67,7 @@ class Probe:
         self.watch = Watch(lines)
 
     def install(self) -> None:
-        for place in (self._loggers, self._litellm, self._mailbox, self._runners):
+        for place in (self._loggers, self._litellm, self._mailbox, self._runners, self._docker):
             self._try(place)
         seen = sorted(self.watch.wrapped)
         self.lines.write("probe_begin", None, {"pid": os.getpid(), "sees": ",".join(["loggers", *seen])})
@@ -135,6 +137,9 @@ class Probe:
             return response
 
         return call
+
+    def _docker(self) -> None:
+        watch_sdk(self.lines.failed)
 
     def _mailbox(self) -> None:
         module = sys.modules.get(MAILBOX)

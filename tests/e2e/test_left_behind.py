@@ -7,111 +7,26 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
 
 from runner.adapters.containers import SHIM, DockerContainers
-from runner.adapters.strays import carriers
 from runner.commands.asking import ask
-from runner.commands.sweeps import Known, the_sweep
-from runner.model.board import Board
 from runner.model.commands import Cancel
-from tests.e2e.dataset import IMAGES, REPO
-from tests.e2e.endpoint import Fault, ScriptedEndpoint
+from tests.e2e.bed import Bed, docker, until
+from tests.e2e.dataset import IMAGES
+from tests.e2e.endpoint import ScriptedEndpoint
 from tests.e2e.script import COST_PER_ANSWER
 
 pytestmark = pytest.mark.docker
 
-PAIRS = ("1/f1_f2", "2/f1_f2")
-HELD = Fault("delay", seconds=300, after=2)
 ANSWERS_OF_A_JOB = 4
-
-
-def docker(*arguments: str) -> list[str]:
-    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=True)
-    return ran.stdout.split()
-
-
-def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, f"not within {within_s:g} s: {says}"
-        time.sleep(0.1)
-
-
-class Bed:
-    """A project with one sweep of two solo jobs, which hang in their containers from the third answer on."""
-
-    def __init__(self, folder: Path, program: Path, dataset: Path, endpoint: ScriptedEndpoint) -> None:
-        self.folder = folder
-        self.endpoint = endpoint
-        self.name = f"left-{uuid.uuid4().hex[:8]}"
-        self._start = ["run", self.name, "--pairs", ",".join(f"{REPO}/{pair}" for pair in PAIRS), "--settings", "solo"]
-        self._start += ["-m", "openai/gpt-4o", "-c", "2", "--dataset-dir", str(dataset), "--cooperbench", str(program)]
-        self.program = program
-        endpoint.plan(HELD)
-
-    def cli(self, *arguments: str, within_s: float = 120) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [sys.executable, "-P", "-m", "runner.cli", *arguments],
-            cwd=self.folder,
-            env={**os.environ, **self.endpoint.environment},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=within_s,
-            check=False,
-        )
-
-    def start(self) -> None:
-        """Both jobs, until each is in the middle of its conversation."""
-        ran = self.cli(*self._start, "--detach")
-        assert ran.returncode == 0, ran.stderr
-        until(lambda: sorted(self.endpoint.requests.values()) == [3, 3], f"two jobs wait: {self.endpoint.requests}")
-        assert len(self.containers()) == 2
-
-    def go_on(self) -> dict[str, Any]:
-        """`coopdeck run SWEEP` until it is over; its summary."""
-        arguments = ["run", self.name, "--cooperbench", str(self.program), "--headless", "--json"]
-        command = [sys.executable, "-P", "-m", "runner.cli", *arguments]
-        environment = {**os.environ, **self.endpoint.environment}
-        with subprocess.Popen(command, cwd=self.folder, env=environment, stdout=subprocess.PIPE, text=True) as running:
-            until(lambda: self.sweep.pid is not None, "the second runner is up")
-            time.sleep(1)
-            self.endpoint.plan()
-            out, _ = running.communicate(timeout=120)
-        assert running.returncode == 0, out
-        summary: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return summary
-
-    @property
-    def sweep(self) -> Known:
-        return the_sweep(self.name, self.folder)
-
-    @property
-    def board(self) -> Board:
-        return self.sweep.board()
-
-    def containers(self) -> list[str]:
-        return docker("ps", "-aq", "--filter", f"label=coopdeck.sweep={self.name}")
-
-    def processes(self) -> list[int]:
-        tokens = {attempt.token for row in self.board.jobs.values() for attempt in row.attempts}
-        return [found.pid for found in carriers(tokens)]
-
-    def kill_runner(self) -> None:
-        pid = self.sweep.pid
-        assert pid
-        os.kill(pid, signal.SIGKILL)
-        until(lambda: self.sweep.pid is None, "the runner is gone")
 
 
 @pytest.fixture

@@ -232,3 +232,28 @@ def test_a_run_that_nobody_reads_any_more_does_not_claim_results(tmp_path: Path)
     ran = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=90, check=False)
     coopdeck(tmp_path, "stop", "pipe", "--now")
     assert ran.stdout.strip() == "1"
+
+
+def test_results_are_tested_in_the_run_and_what_was_not_afterwards(tmp_path: Path) -> None:
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps({"faults": [{"fault": "eval-error", "match": {"setting": "solo"}}]}))
+    plan = ["--rehearse", "--speed", "3000", "--subset", "lite", "--smoke", "3", "--settings", "solo,coop-comm"]
+    ran = coopdeck(tmp_path, "run", "r", *plan, "--eval", "--faults", str(faults), "--headless")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.count("eval failed: Failed to get base commit SHA") == 3
+    by = json.loads(coopdeck(tmp_path, "report", "r", "--json").stdout)["by_setting"]
+    assert by["solo"]["tests"]["error"] == 3
+    assert sum(by["coop-comm"]["tests"][verdict] for verdict in ("passed", "partly", "failed")) == 3
+    # An error's file would make upstream skip the evaluation for ever.
+    assert len(list((tmp_path / "logs").glob("*/*/*/*/*/eval.json"))) == 3
+
+    again = coopdeck(tmp_path, "eval", "r")
+    assert again.returncode == 1
+    assert "evaluated: 3 not for an error" in again.stdout
+    faults.write_text(json.dumps({"faults": []}))
+    told = lines(coopdeck(tmp_path, "eval", "r", "--json"))
+    assert [line["type"] for line in told] == ["evaluated"] * 3 + ["evaluation"]
+    assert (told[-1]["error"], told[-1]["left"]) == (0, 0)
+    assert coopdeck(tmp_path, "eval", "r").stdout == "all results of 'r' are evaluated\n"
+    total = json.loads(coopdeck(tmp_path, "report", "r", "--json").stdout)["tests"]
+    assert (total["error"], total["none"], sum(total.values())) == (0, 0, 6)

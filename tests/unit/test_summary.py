@@ -89,6 +89,7 @@ def test_the_shape_is_the_documented_one() -> None:
         "skipped_usd": 0.2,
         "cost_own_price_attempts": 1,
         "tokens": {"input": 3_600_000, "output": 10_200, "cached": 1_500_000},
+        "tests": {"passed": 0, "partly": 0, "failed": 0, "error": 0, "none": 2},
         "rehearsal": False,
         "speed": None,
         "by_setting": {
@@ -106,6 +107,7 @@ def test_the_shape_is_the_documented_one() -> None:
                 "skipped_usd": 0.2,
                 "cost_own_price_attempts": 1,
                 "tokens": {"input": 2_400_000, "output": 6_800, "cached": 1_000_000},
+                "tests": {"passed": 0, "partly": 0, "failed": 0, "error": 0, "none": 2},
                 "statuses": {"Submitted": 2},
                 "labels": {"no-patch": 1, "Submitted": 1},
             },
@@ -123,6 +125,7 @@ def test_the_shape_is_the_documented_one() -> None:
                 "skipped_usd": 0.0,
                 "cost_own_price_attempts": 0,
                 "tokens": {"input": 1_200_000, "output": 3_400, "cached": 500_000},
+                "tests": {"passed": 0, "partly": 0, "failed": 0, "error": 0, "none": 0},
                 "statuses": {},
                 "labels": {"lost": 1},
             },
