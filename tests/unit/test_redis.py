@@ -176,6 +176,23 @@ def test_a_port_that_is_taken_is_said_and_nothing_is_left(kind: OwnKind, sweep_d
     assert list(sweep_dir.iterdir()) == []
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_agents_in_containers_find_the_same_one_at_another_address(kind: OwnKind, sweep_dir: Path) -> None:
+    async def run() -> None:
+        mine = servers(sweep_dir)
+        mine.beyond = "127.0.0.2"  # stands for Docker's gateway
+        own = await mine.start(kind)
+        try:
+            with redis.from_url(own.url) as host, redis.from_url(f"redis://127.0.0.2:{own.port}") as container:
+                container.rpush("cb:x:tasks", "one")
+                assert host.lpop("cb:x:tasks") == b"one"
+        finally:
+            await mine.end(contained=False)
+
+    anyio.run(run)
+    assert left_of(sweep_dir) == []
+
+
 @needs_server
 def test_agents_may_neither_write_files_nor_end_the_server(sweep_dir: Path) -> None:
     async def run() -> None:
