@@ -109,7 +109,8 @@ class CooperbenchFiles:
         }
         if plan.rehearsal is None:
             environment |= {"COOPDECK_SWEEP": plan.sweep, "COOPDECK_JOB": spec.id} | shim_variables(self._caller)
-            if SETTINGS[spec.setting].needs_redis:
+            # For all of the sweep's jobs alike: only attempts of one environment can be forked from one process.
+            if any(SETTINGS[setting].needs_redis for setting in plan.settings):
                 environment |= shim_in_path(self._caller)
         else:
             how = {"speed": plan.rehearsal.speed, "seed": plan.rehearsal.seed, "faults": plan.rehearsal.faults}

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -241,3 +242,17 @@ def test_upstreams_own_redis_is_not_started_from_an_attempt(
 def test_without_docker_nothing_stands_in_path(tmp_path: Path) -> None:
     assert shim_in_path({"PATH": str(tmp_path)}) == {}
     assert shim_in_path({"PATH": str(SHIM.parent)}) == {}
+
+
+def test_the_jobs_of_a_sweep_have_one_path_whether_they_talk_or_not(tmp_path: Path) -> None:
+    """Attempts can only be forked from one process if their environments are the same but for our own variables."""
+
+    def paths(*settings: str) -> set[str]:
+        plan = replace(the_plan(), rehearsal=None, settings=settings)
+        files = CooperbenchFiles(tmp_path)
+        specs = [job for setting in settings for job in jobs(1, setting)]
+        return {files.order(plan, spec, 1, "t", tmp_path).environment["PATH"] for spec in specs}
+
+    (path,) = paths("solo", "coop-comm")
+    assert path.startswith(f"{SHIM.parent}{os.pathsep}")
+    assert paths("solo", "coop-nocomm") == {os.environ["PATH"]}
