@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from runner import __version__
+from runner.model.hidden import plain
 from runner.model.refusal import PreflightRefused, UsageRefused
 
 RESULTS, FAILED, USAGE, PREFLIGHT, INTERRUPTED = 0, 1, 2, 3, 130
@@ -83,7 +84,7 @@ def _unread(argv: Sequence[str] | None) -> int:
 
 
 def _refuse(says: str, status: int) -> int:
-    line = "".join(char if char.isprintable() else "?" for char in says.strip().replace("\n", " "))
+    line = plain(says.strip().replace("\n", " "))
     print(f"coopdeck: {line}", file=sys.stderr)
     return status
 

@@ -12,16 +12,14 @@ from typing import NamedTuple
 from rich.color import Color
 from rich.style import Style
 
+from runner.model.hidden import HEAPED, HIDDEN, MARKS
+
 TAB = 8
 
-# Controls, formats, bidi and joiners, line and paragraph separators, surrogates, blanks that are letters by name.
-_HIDDEN = (
-    "\x00-\x1f\x7f-\x9f\xad\u034f\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff"
-    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-)
-_BAD = re.compile(f"[{_HIDDEN}]")
-_BAD_ASCII = re.compile(f"[{_HIDDEN}]|[^\x00-\x7f]")
+_HIDDEN = re.compile(f"[{HIDDEN}]")
+_BAD = re.compile(f"[{HIDDEN}]|{HEAPED}")
+_BAD_ASCII = re.compile(f"[{HIDDEN}]|[^\x00-\x7f]")
+_LEADING = re.compile(f"[{MARKS}]+")
 _SGR = re.compile("\x1b\\[([0-9;:]{0,64})m")
 
 
@@ -51,7 +49,11 @@ def styled(text: str, *, ascii_only: bool = False) -> list[Run]:
         if index % 2:
             state = _after(state, part)
         elif part:
-            shown, column = _inert(part, column, ascii_only)
+            # Marks behind a colour would be heaped on what stands before it.
+            marks = _LEADING.match(part) if runs else None
+            heap = _mark(marks[0], ascii_only) if marks else ""
+            shown, column = _inert(part[marks.end() :] if marks else part, column + len(heap), ascii_only)
+            shown = heap + shown
             runs.append(Run(shown, _style(state)))
     return runs
 
@@ -77,6 +79,8 @@ def _inert(text: str, column: int, ascii_only: bool) -> tuple[str, int]:
 
 @lru_cache(maxsize=4096)
 def _mark(character: str, ascii_only: bool) -> str:
+    if len(character) > 1 or not _HIDDEN.match(character):
+        return "?" if ascii_only else f"<+{len(character)}>"
     code = ord(character)
     if 0xFE00 <= code <= 0xFE0F:
         return ""  # a variation selector: it only asks for another drawing of what stands before it
@@ -84,8 +88,6 @@ def _mark(character: str, ascii_only: bool) -> str:
         return f"^{chr(code + 64)}" if ascii_only else chr(0x2400 + code)
     if code == 0x7F:
         return "^?" if ascii_only else "\u2421"
-    if not re.match(f"[{_HIDDEN}]", character):
-        return "?"
     return f"<{code:02x}>" if code < 0x100 else f"<u+{code:04x}>"
 
 

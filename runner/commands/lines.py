@@ -7,6 +7,7 @@ from functools import reduce as fold
 
 from runner.model import events as ev
 from runner.model.board import Board
+from runner.model.hidden import plain as plain
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan
 from runner.model.reduce import reduce
@@ -24,11 +25,6 @@ def json_line(envelope: ev.Envelope) -> str:
     body = dump_envelope(envelope)["event"]
     fields = {name: value for name, value in body.items() if name not in {"type", "seq", "at"}}
     return json.dumps({"type": body.get("type", "?"), "seq": envelope.seq, "at": envelope.at, **fields})
-
-
-def plain(text: str) -> str:
-    """Text of any origin as part of one line: nothing in it can move a cursor or start a line."""
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def spent(plan: Plan | None) -> str:

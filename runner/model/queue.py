@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from runner.model.hidden import plain
 from runner.model.ids import PairId, job_id, slug
 from runner.model.plan import JobSpec
 from runner.model.refusal import UsageRefused
@@ -68,7 +69,7 @@ def check_sweep_name(name: str) -> str:
     if len(name) > NAME_LIMIT:
         raise UsageRefused(f"a sweep's name has at most {NAME_LIMIT} characters, and this one has {len(name)}")
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or ".." in name:
-        shown = "".join(char if char.isprintable() else "?" for char in name)
+        shown = plain(name)
         raise UsageRefused(
             f"'{shown}' cannot be a sweep's name: use letters, digits and . _ - in it, and begin with a letter or digit"
         )

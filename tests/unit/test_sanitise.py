@@ -3,12 +3,15 @@
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.color import Color
 
+from runner.model.hidden import MARKS, plain
+from tests.hostile import LINE, corpus
 from tui.sanitise import clean, styled
 
 HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -143,3 +146,56 @@ def test_a_line_ends_its_own_colours() -> None:
 
 def test_no_escape_is_ever_in_the_text_of_a_colour() -> None:
     assert not re.search("\x1b", shown("\x1b[31m\x1b[32m\x1b[m\x1b[" + "1;" * 200 + "m"))
+
+
+HEAP = re.compile(f"[{MARKS}]{{4,}}")
+
+
+@given(st.text(st.sampled_from("a\u0301\u0489\ufe0f\u20dd\u034f\x1b[1m\u200d"), max_size=60))
+def test_marks_are_not_heaped_on_a_character(text: str) -> None:
+    for out in (clean(text), shown(text)):
+        assert not HEAP.search(out)
+    assert not HEAP.search(plain(text))
+
+
+def test_what_marks_mean_stays() -> None:
+    for text in ("ệ ǘ ñ", "n\u0303", "שָׁלוֹם", "กำลัง", "हिन्दी", "e\u0323\u0302\u0301"):
+        assert clean(text) == text == shown(text) == plain(text)
+
+
+def test_the_work_grows_with_the_text_and_no_faster() -> None:
+    """Counted, not timed: calls of Python and C for four times the text."""
+    line = LINE.decode("utf-8", "replace")
+    for act in (clean, styled, plain):
+        one, four = (calls(act, line * times) for times in (10, 40))
+        assert four < 4.2 * one, act
+
+
+def calls(act: Callable[[str], object], text: str) -> int:
+    act(text)  # fills the caches
+    counted = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal counted
+        counted += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        act(text)
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+@given(st.binary(max_size=200), st.integers(0, 200))
+def test_what_is_cut_anywhere_is_inert_on_both_sides(data: bytes, at: int) -> None:
+    for part in (data[:at], data[at:]):
+        assert harmless(shown(part.decode("utf-8", "replace")))
+
+
+def test_every_sequence_of_the_corpus_is_inert_wherever_it_is_cut() -> None:
+    for line in corpus().split(b"\n"):
+        for ascii_only in (False, True):
+            out = "".join(run.text for run in styled(line.decode("utf-8", "replace"), ascii_only=ascii_only))
+            assert harmless(out)
+            assert not HEAP.search(out)

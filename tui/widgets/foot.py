@@ -3,6 +3,7 @@
 from textual.timer import Timer
 
 from tui.keys import KEYS, Keymap, Where, keys_for
+from tui.sanitise import clean
 from tui.text import Line, Span, fit, join, width_of
 from tui.widgets.lines import Lines
 
@@ -28,8 +29,8 @@ class Foot(Lines):
         self.draw()
 
     def say(self, text: str, *, ok: bool = True) -> None:
-        """One line for a few seconds."""
-        self._notice = (text, ok)
+        """One line for a few seconds; a runner's answer may quote anything."""
+        self._notice = (clean(text, ascii_only=self.app.has_class("ascii")), ok)
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(SAID_FOR_S, self.unsay)

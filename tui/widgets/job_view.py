@@ -72,7 +72,8 @@ class JobView(Vertical):
         for name, one in self.panes.items():
             one.display = name == pane
         if had_focus:
-            self.current.focus()
+            # At once: of keys typed together, the next one is the new pane's.
+            self.screen.set_focus(self.current)
         self.show(self.row)
 
     def older(self, by: int) -> None:
