@@ -21,7 +21,8 @@ from runner.engine.ports import LaunchOrder, LaunchRefused
 SCRIPT = Path(warm.__file__).with_name("coopdeck_warm.py")
 TOKEN = "COOPDECK_TOKEN"  # noqa: S105
 OURS = "COOPDECK_"
-"""What differs from one attempt to the next, and is read by nobody before an attempt begins."""
+LATE = frozenset({"PATH"})
+"""With what has our prefix, what may differ from one attempt to the next: an import does not depend on it."""
 READY_S = 120.0
 """The import takes 4 s; on a host that is busy with many jobs far longer, as each job's own would."""
 ANSWER_S = 30.0
@@ -55,7 +56,11 @@ class Stale(Exception):
 
 def common_part(environment: Mapping[str, str]) -> dict[str, str]:
     """What is the same for all attempts, and may be read while cooperbench is imported."""
-    return {name: value for name, value in environment.items() if not name.startswith(OURS)}
+    return {name: value for name, value in environment.items() if not _own(name)}
+
+
+def _own(name: str) -> bool:
+    return name.startswith(OURS) or name in LATE
 
 
 class WarmProcess:
@@ -68,6 +73,7 @@ class WarmProcess:
         except CannotImport as error:
             raise CannotFork(str(error)) from None
         self.common = common_part(order.environment)
+        late = {name: order.environment[name] for name in LATE if name in order.environment}
         self._lock = threading.Lock()
         self._buffer = b""
         self._let_go = False
@@ -77,7 +83,7 @@ class WarmProcess:
                 self._child = subprocess.Popen(
                     [python, str(SCRIPT), str(theirs.fileno()), str(recipe.program)],
                     cwd=order.working_dir,
-                    env={**self.common, TOKEN: "-" * _ROOM},
+                    env={**self.common, **late, TOKEN: "-" * _ROOM},
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,
@@ -108,7 +114,7 @@ class WarmProcess:
             WarmGone: whether it has begun must be looked for.
             CannotFork, Stale: nothing was started.
         """
-        environment = {name: value for name, value in order.environment.items() if name.startswith(OURS)}
+        environment = {name: value for name, value in order.environment.items() if _own(name)}
         asked = {
             "argv": order.argv,
             "environment": environment,

@@ -16,6 +16,8 @@ from runner.engine.ports import LaunchOrder, LaunchRefused
 
 DEATHS = 3
 """In a row, without an attempt between them: then it is not worth another try."""
+ROUNDS = 4
+"""For what changes while it is being imported."""
 
 Told = Callable[[str], Awaitable[None]]
 
@@ -43,14 +45,17 @@ class WarmLauncher:
         self._why_not = ""
 
     async def start(self, order: LaunchOrder) -> Process:
-        while not self._why_not:
+        for _ in range(ROUNDS):
+            if self._why_not:
+                break
             try:
                 warm = await self._made(order)
             except CannotFork as error:
                 await self._give_up(str(error))
                 break
             if warm.common != common_part(order.environment):
-                return await self._plainly(order, "the attempt's environment is not that of the others")
+                await self._replace(warm, "the environment of attempts has changed")
+                continue
             try:
                 pid = await anyio.to_thread.run_sync(warm.fork, order)
             except Stale:
@@ -67,7 +72,7 @@ class WarmLauncher:
             else:
                 self._deaths = 0
                 return await self._watched(order, warm, pid)
-        return await self._plainly(order, self._why_not)
+        return await self._plainly(order, self._why_not or "what attempts are made from does not stay the same")
 
     async def begin(self, order: LaunchOrder, within_s: float) -> None:
         """Make the process now, for attempts like this one. Raises CannotFork, LaunchRefused."""

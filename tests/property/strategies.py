@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from runner.model import events as ev
 from runner.model.ids import JobId, PairId
 from runner.model.outcome import FailureClass, Outcome
-from runner.model.plan import JobSpec, Plan, Rehearsal
+from runner.model.plan import JobSpec, Launch, Plan, Rehearsal
 from runner.model.prices import Price, Tokens
 from runner.model.supplies import Supply, SupplyKind, SupplyState
 
@@ -50,6 +50,7 @@ plans = st.builds(
     budget_usd=st.none() | usd,
     redis=st.none() | texts,
     stall_s=seconds,
+    launcher=st.sampled_from(typing.get_args(Launch)),
     prices=st.dictionaries(texts, prices, max_size=2),
     extra=st.lists(texts, max_size=2).map(tuple),
     rehearsal=st.none() | st.builds(Rehearsal, speed=st.floats(0.1, 1000), seed=st.integers(-9, 9), faults=st.none()),
@@ -122,6 +123,7 @@ events: st.SearchStrategy[ev.Event] = st.one_of(
     st.builds(ev.SlotsSet, slots=st.integers(1, 256)),
     st.just(ev.QueuePaused()),
     st.just(ev.QueueResumed()),
+    st.builds(ev.LauncherFellBack, reason=texts),
     st.builds(ev.QueueHeld, cause=st.sampled_from(["budget", "disk"]), reason=texts),
     st.builds(ev.QueueReleased, cause=st.sampled_from(["budget", "disk"])),
     st.builds(ev.StopRequested, mode=st.sampled_from(typing.get_args(ev.StopMode))),

@@ -84,6 +84,19 @@ def test_a_real_plan_has_absolute_paths(tmp_path: Path) -> None:
     assert jobs[0].run_name == "s-solo"
 
 
+def test_how_attempts_start_may_be_said_each_time_and_not_for_a_rehearsal(tmp_path: Path) -> None:
+    _program(tmp_path)
+    real = ("s", "--subset", "lite", "-m", "gpt-4o")
+    assert _planned(tmp_path, *real)[0].launcher == "auto"
+    assert _kept(tmp_path, *real, "--launcher", "cli")[0].launcher == "cli"
+    assert _planned(tmp_path, "s")[0].launcher == "cli"
+    assert _planned(tmp_path, "s", "--launcher", "warm")[0].launcher == "warm"
+    with pytest.raises(UsageRefused, match="--launcher must be one of auto, warm, cli, not 'ray'"):
+        _planned(tmp_path, "s", "--launcher", "ray")
+    with pytest.raises(UsageRefused, match="leave it out of a rehearsal"):
+        _planned(tmp_path, *REHEARSE, "--launcher", "warm")
+
+
 def test_going_on_needs_the_name_alone(tmp_path: Path) -> None:
     plan, jobs = _kept(tmp_path, "s", *REHEARSE, "--budget", "5")
     assert _planned(tmp_path, "s") == (plan, jobs)

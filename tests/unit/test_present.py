@@ -165,6 +165,8 @@ def test_loud_lines() -> None:
     maker.happen(ev.QueueResumed(), ev.QueueReleased("budget"), ev.StopRequested("drain"))
     assert lines(maker) == ["STOPPING: 4 running may finish, nothing new starts"]
     assert "does not answer" in lines(maker, "reconnecting")[0]
+    maker.happen(ev.LauncherFellBack("threads\x1b[2J are alive"))
+    assert lines(maker)[1:] == ["plain launcher: threads␛[2J are alive"]
     maker.happen(ev.RunnerStopped("drained"), at=NOW)
     assert lines(maker, "over") == ["DRAINED: 159 of 300 jobs settled, 158 results, 1 failed, $74.87+?, 1:12:44"]
 

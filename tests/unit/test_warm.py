@@ -137,7 +137,7 @@ async def test_the_token_names_a_child_and_its_children_and_not_the_process_that
         await gone(carrier.pid)
 
 
-async def test_another_attempts_death_of_the_parent_is_not_theirs(warm: WarmLauncher, bed: WarmBed) -> None:
+async def test_who_runs_outlives_the_process_that_forked_it_which_is_replaced(warm: WarmLauncher, bed: WarmBed) -> None:
     code = "import os, time\nprint('up', os.getppid(), flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)"
     first = await warm.start(bed.order(code, name="first"))
     parent = await forked_by(bed, "first")
@@ -154,6 +154,42 @@ async def test_another_attempts_death_of_the_parent_is_not_theirs(warm: WarmLaun
         assert await second.wait() == 0
     assert not bed.fell
     assert bed.notes == ["the warm process died (killed by SIGKILL); the next attempt gets another"]
+
+
+ORPHANED = """
+import os, signal, sys
+from pathlib import Path
+import anyio
+from runner.adapters.strays import become_subreaper
+from tests.unit.warm_bed import WarmBed
+
+async def main():
+    bed = WarmBed(Path(sys.argv[1]))
+    launcher = bed.warm()
+    code = "import os, sys, time\\nprint('up', os.getppid(), flush=True)\\n"
+    code += "while not os.path.exists('go'): time.sleep(0.01)\\nsys.exit(7)"
+    process = await launcher.start(bed.order(code))
+    os.kill(int((await bed.until_said("up")).split()[1]), signal.SIGKILL)
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1] != str(os.getpid()):
+        await anyio.sleep(0.01)
+    assert await launcher.end_strays(None) == 0, "it is no stray"
+    (bed.folder / "attempt" / "go").touch()
+    assert await process.wait() == 7
+    assert not os.path.exists(f"/proc/{process.pid}"), "reaped"
+    await launcher.close()
+
+become_subreaper()
+anyio.run(main)
+"""
+
+
+def test_the_runner_hears_the_exit_status_of_an_attempt_whose_parent_is_gone(tmp_path: Path) -> None:
+    """In a process of its own: a subreaper among the tests would take other tests' orphans."""
+    command = [sys.executable, "-c", ORPHANED, str(tmp_path)]
+    ran = subprocess.run(
+        command, cwd=Path(__file__).parents[2], start_new_session=True, capture_output=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
 
 
 async def test_it_goes_when_it_is_let_go_and_its_attempts_go_on(bed: WarmBed) -> None:
@@ -280,6 +316,28 @@ async def test_an_env_file_that_was_changed_counts_as_for_a_new_process(warm: Wa
         await (await warm.start(bed.order(code, name=key, imports=read))).wait()
         assert bed.said(key) == f"{key}\n"
     assert bed.notes == ["the warm process is made anew: what it had imported has changed"]
+
+
+async def test_where_programs_are_looked_for_may_differ_among_attempts(warm: WarmLauncher, bed: WarmBed) -> None:
+    (bed.folder / "bin").mkdir()
+    (bed.folder / "bin" / "docker").write_text("#!/bin/sh\necho the shim\n")
+    (bed.folder / "bin" / "docker").chmod(0o755)
+    code = "import shutil, subprocess; print(shutil.which('docker')); subprocess.run(['docker', 'version'])"
+    plain = bed.order("print('ran')", name="plain")
+    shimmed = bed.order(code, name="shimmed")
+    shimmed.environment["PATH"] = f"{bed.folder / 'bin'}{os.pathsep}{shimmed.environment['PATH']}"
+    for order in (plain, shimmed, bed.order("print('ran')", name="last")):
+        await (await warm.start(order)).wait()
+    assert bed.said("shimmed") == f"{bed.folder / 'bin' / 'docker'}\nthe shim\n"
+    assert (bed.fell, bed.notes) == ([], [])
+
+
+async def test_an_environment_that_has_changed_gets_a_process_of_its_own(warm: WarmLauncher, bed: WarmBed) -> None:
+    code = "import cooperbench.cli; print(cooperbench.cli.SEEN['FAKE_IMPORT'])"
+    for name in ("old", "newer"):
+        await (await warm.start(bed.order(code, name=name, imports=f"'{name}'"))).wait()
+        assert bed.said(name) == f"'{name}'\n"
+    assert bed.notes == ["the warm process is made anew: the environment of attempts has changed"]
 
 
 async def test_what_cannot_begin_is_refused_as_for_a_new_process(warm: WarmLauncher, bed: WarmBed) -> None:
