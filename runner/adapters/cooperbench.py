@@ -17,7 +17,8 @@ from runner.adapters.evaluations import read_tested, with_tests
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.quarantine import read_guarded
-from runner.adapters.result_files import NotAResult, load_result, no_result_outcome, result_outcome
+from runner.adapters.result_files import load_result, no_result_outcome, result_outcome
+from runner.adapters.result_shape import NotAResult
 from runner.adapters.room import make_room, no_room
 from runner.adapters.run_files import write_run_files
 from runner.engine.ports import LaunchOrder

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.adapters.evaluations import EVAL, read_tested
-from runner.adapters.result_files import NotAResult, load_result
+from runner.adapters.result_files import load_result
+from runner.adapters.result_shape import NotAResult
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan
 from runner.model.settings import SETTINGS

@@ -1,13 +1,13 @@
 """What an attempt ended in, read from the files that upstream wrote; nothing in them is trusted."""
 
 import json
-import math
 import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from runner.adapters.result_shape import AgentShape, NotAResult, ResultShape, shaped
 from runner.engine.patience import SHORT
 from runner.model.failure import Evidence, classify, one_line
 from runner.model.outcome import Outcome
@@ -17,8 +17,6 @@ RESULT_LIMIT = 1024 * 1024
 """Upstream's result.json has some 2 KB; one of more than this many bytes is not one."""
 TRAJECTORY_LIMIT = 256 * 1024 * 1024
 LOG_TAIL = 32 * 1024
-COST_LIMIT = 100_000.0
-DURATION_LIMIT = 30 * 24 * 3600.0
 
 _LAST_LINE = re.compile(r"^(?P<name>[A-Za-z_][\w.]*)(?:: (?P<text>.*))?$", re.DOTALL)
 _DAEMON_SAYS = b"Error response from daemon: "
@@ -26,16 +24,11 @@ _NO_TASKS = "no tasks found"
 _NO_REDIS = ("error: Failed to start Redis", "error: Docker not found. Install Docker or Redis.")
 
 
-class NotAResult(Exception):
-    """The file is there and is not a result of this job; the message says why."""
-
-
 @dataclass(frozen=True, slots=True)
 class AgentResult:
     name: str
     feature: int | None
     status: str
-    cost_usd: float
     steps: int
     patch_lines: int
     error: str
@@ -78,9 +71,10 @@ def result_outcome(
     Raises:
         NotAResult: a value is missing, of a wrong type or out of range, or belongs to another job.
     """
-    _check_identity(values, spec)
-    agents = _agents(values)
-    cost = _number(values, "total_cost", COST_LIMIT)
+    result = shaped(values)
+    _check_identity(result, spec)
+    agents = _agents(result)
+    cost = result.total_cost
     steps = sum(agent.steps for agent in agents)
     failed = [agent for agent in agents if agent.status == "Error"]
     statuses = [agent.status for agent in agents]
@@ -94,8 +88,8 @@ def result_outcome(
         cost_usd=None if cost == 0 and answered > 0 else cost,
         steps=steps,
         patch_lines=sum(agent.patch_lines for agent in agents),
-        messages=int(_number(values, "messages_sent", 1e6)) if "messages_sent" in values else 0,
-        duration_s=_number(values, "duration_seconds", DURATION_LIMIT),
+        messages=int(result.messages_sent),
+        duration_s=result.duration_seconds,
     )
     if not failed:
         vanished = _vanished(folder)
@@ -133,54 +127,32 @@ def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
     return Outcome("crash", "", one_line(f"the process {how} and left no result.json{said}"), None)
 
 
-def _check_identity(values: dict[str, Any], spec: JobSpec) -> None:
-    features = values.get("features")
-    wanted: dict[str, Any] = {"repo": spec.pair.repo, "task_id": spec.pair.task, "model": spec.model}
+def _check_identity(result: ResultShape, spec: JobSpec) -> None:
+    wanted = {"repo": spec.pair.repo, "task_id": spec.pair.task, "model": spec.model}
+    found = {"repo": result.repo, "task_id": result.task_id, "model": result.model}
     for key, value in wanted.items():
-        if values.get(key) != value:
-            raise NotAResult(f"result.json has {key} {one_line(repr(values.get(key)))}, and not {value!r}")
-    if not isinstance(features, list) or {str(one) for one in features} != {str(one) for one in spec.pair.features}:
-        raise NotAResult(f"result.json is of the features {one_line(repr(features))}, not {spec.pair.folder}")
+        if found[key] != value:
+            raise NotAResult(f"result.json has {key} {one_line(repr(found[key]))}, and not {value!r}")
+    if {str(one) for one in result.features} != {str(one) for one in spec.pair.features}:
+        raise NotAResult(f"result.json is of the features {one_line(repr(result.features))}, not {spec.pair.folder}")
 
 
-def _agents(values: dict[str, Any]) -> list[AgentResult]:
-    solo = values.get("agent")
-    named: dict[str, Any]
-    if isinstance(solo, dict):
-        named = {"solo": solo}
-    else:
-        several = values.get("agents")
-        if not isinstance(several, dict) or not several:
-            raise NotAResult("result.json has neither an agent nor agents")
-        named = several
-    found = [_agent(name, agent) for name, agent in named.items()]
-    return sorted(found, key=lambda agent: agent.name)
+def _agents(result: ResultShape) -> list[AgentResult]:
+    named = {"solo": result.agent} if result.agent is not None else result.agents
+    if not named:
+        raise NotAResult("result.json has neither an agent nor agents")
+    return [_agent(name, named[name]) for name in sorted(named)]
 
 
-def _agent(name: str, agent: Any) -> AgentResult:
-    if not isinstance(agent, dict):
-        raise NotAResult(f"{name} is no object in result.json")
-    status, error, feature = agent.get("status"), agent.get("error"), agent.get("feature_id")
-    if not isinstance(status, str) or not status.strip():
-        raise NotAResult(f"{name} has no status in result.json")
+def _agent(name: str, agent: AgentShape) -> AgentResult:
     return AgentResult(
         name=name,
-        feature=feature if isinstance(feature, int) else None,
-        status=one_line(status),
-        cost_usd=_number(agent, "cost", COST_LIMIT),
-        steps=int(_number(agent, "steps", 1e6)),
-        patch_lines=int(_number(agent, "patch_lines", 1e9)) if "patch_lines" in agent else 0,
-        error=error if isinstance(error, str) else "",
+        feature=agent.feature_id if isinstance(agent.feature_id, int) else None,
+        status=one_line(agent.status),
+        steps=int(agent.steps),
+        patch_lines=int(agent.patch_lines),
+        error=agent.error if isinstance(agent.error, str) else "",
     )
-
-
-def _number(values: dict[str, Any], key: str, limit: float) -> float:
-    value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotAResult(f"{key} is no number in result.json")
-    if not math.isfinite(value) or value < 0 or value > limit:
-        raise NotAResult(f"{key} is {value:g} in result.json, which cannot be")
-    return float(value)
 
 
 def _only_unreadable(error: OSError) -> None:

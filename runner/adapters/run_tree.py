@@ -12,7 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
-from runner.adapters.result_files import NotAResult, load_result, result_outcome
+from runner.adapters.result_files import load_result, result_outcome
+from runner.adapters.result_shape import NotAResult
 from runner.model.failure import one_line
 from runner.model.ids import PairId, job_id
 from runner.model.outcome import FailureClass, Outcome

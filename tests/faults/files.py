@@ -10,7 +10,8 @@ from pathlib import Path
 
 from runner.adapters.delivery import result_folder
 from runner.adapters.ledger import SqliteLedger, read_envelopes
-from runner.adapters.result_files import NotAResult, load_result, result_outcome
+from runner.adapters.result_files import load_result, result_outcome
+from runner.adapters.result_shape import NotAResult
 from runner.model.board import Board
 from runner.model.events import Envelope
 from runner.model.reduce import reduce

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from runner.adapters.delivery import result_folder
 from runner.adapters.ledger import read_envelopes
-from runner.adapters.result_files import NotAResult, load_result, result_outcome
+from runner.adapters.result_files import load_result, result_outcome
+from runner.adapters.result_shape import NotAResult
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.ids import JobId
