@@ -13,9 +13,9 @@ class KeyCommands(Provider):
 
     def _keys(self) -> list[Key]:
         screen = self.screen
-        places: tuple[Where, ...] = (
-            ("any", "app", screen.WHERE, "pane") if isinstance(screen, JobActions) else ("any", "sweeps")
-        )
+        places: tuple[Where, ...] = ("any", getattr(screen, "WHERE", "sweeps"))
+        if isinstance(screen, JobActions):
+            places = ("any", "app", screen.WHERE, "pane")
         return [key for key in keys_for(*places) if key.palette]
 
     async def discover(self) -> Hits:

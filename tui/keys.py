@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +80,9 @@ KEYS: tuple[Key, ...] = (
     Key("right", "right", "right", "along unwrapped lines", "move", ("log",), palette=False),
     Key("unfold", "enter,space", "unfold", "in the steps: all of the selected one, or its beginning again", "move",
         ("entries",), palette=False),
+    Key("set-up", "u", "set up", "before the first sweep: make what is missing", "sweep", ("first",), footer=True),
+    Key("ask-doctor", "h", "doctor", "before the first sweep: ask the doctor", "sweep", ("first",), footer=True),
+    Key("rehearse", "r", "rehearse", "before the first sweep: the recorded one", "sweep", ("first",), footer=True),
     Key("help", "question_mark", "help", "this page", "screen", ("any",), footer=True),
     Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("any",), palette=False),
     Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("any",)),
@@ -103,7 +106,7 @@ _SHOWN = {
 
 _TOGETHER: tuple[tuple[Where, ...], ...] = (
     ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log", "pane"),
-    ("any", "sweeps", "move"),
+    ("any", "sweeps", "move"), ("any", "first", "move", "log", "pane"),
     # Where there is something to unfold, its keys come before those of moving and of the screen.
     ("any", "app", "log", "entries"),
     # With a pane under the table in focus, its own keys come before the table's.

@@ -2,12 +2,15 @@
 
 import gc
 import sys
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from runner.adapters.evaluations import with_evaluations
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.client import FinishedSweep, RunningSweep, Source
+from runner.commands.first_contact import Work
 from runner.commands.guard import restored_terminal
 from runner.commands.sweeps import Known
 from runner.model.board import Board
@@ -50,6 +53,17 @@ def choose(sweeps: list[Known]) -> str | None:
         lines.setdefault(sweep.name, SweepLine(sweep.name, state, counts, cost, seen))
     with restored_terminal():
         return choose_sweep(list(lines.values()))
+
+
+def show_first(looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]]], work: Work, root: Path) -> bool:
+    """The screen of first contact; says whether the user wants the rehearsal."""
+    from tui.first import Piece, Workshop, open_first
+
+    async def look() -> list[Piece]:
+        return [Piece(*found) for found in await looked_at()]
+
+    with restored_terminal():
+        return open_first(Workshop(look, work, work.log), root) is not None
 
 
 def exit_status(board: Board) -> int:

@@ -91,8 +91,8 @@ class EnvironmentStep:
                 raise PreflightRefused(
                     f"{need} is needed for {what} in {folder}, and {free} are free there; make room{elsewhere}"
                 )
-            says.append(f"{free} free for {what}")
-        self._report.end(DISK, "done", f"{need} is needed; {', '.join(says)}")
+            says.append(f"{free} are free")
+        self._report.end(DISK, "done", f"{need} is needed; {' and '.join(dict.fromkeys(says))}")
 
     def _python(self, uv: Uv) -> Python:
         report = self._report

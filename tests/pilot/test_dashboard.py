@@ -15,6 +15,7 @@ from tui.screens.help import Help
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepLine
+from tui.shell import Shell
 from tui.text import Line
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,7 @@ def main(app: CoopdeckApp) -> SweepScreen:
     return screen
 
 
-def drawn(app: CoopdeckApp) -> str:
+def drawn(app: Shell) -> str:
     """The screen as text."""
     width, height = app.size
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())[: (width + 1) * height * 2]

@@ -7,6 +7,7 @@ from tui.app import ChooserApp, CoopdeckApp
 from tui.glyphs import UNICODE
 from tui.keys import GROUPS, KEYS, Key, Keymap, bindings
 from tui.screens.base import JobActions
+from tui.screens.first import FirstScreen
 from tui.screens.help import help_lines
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
@@ -25,6 +26,7 @@ OWNERS: dict[str, list[type]] = {
     "entries": [EntryPane],
     "pane": [LogPane, EntryPane],
     "sweeps": [SweepsScreen],
+    "first": [FirstScreen],
 }
 
 
@@ -57,7 +59,7 @@ def test_a_keymap_is_checked() -> None:
         Keymap({"fly": "z"})
     with pytest.raises(ValueError, match="'x' is given to both"):
         Keymap({"retry": "x"})
-    assert Keymap({"retry": "?", "help": "h"}).changes == {"retry": "question_mark", "help": "h"}
+    assert Keymap({"retry": "?", "help": "z"}).changes == {"retry": "question_mark", "help": "z"}
     keymap = Keymap({"detach": "ctrl+x"})
     assert next(one.key for one in bindings("any", keymap=keymap) if one.id == "detach") == "ctrl+x"
 

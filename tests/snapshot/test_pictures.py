@@ -11,6 +11,7 @@ from styles.themes import DARK, LIGHT, PLAIN
 from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
 from tests.pilot.tries import patched, talking
 from tui.app import ChooserApp, CoopdeckApp
+from tui.first import FirstApp, Piece, Workshop
 from tui.screens.sweeps import SweepLine
 
 Compare = Callable[..., bool]
@@ -22,6 +23,15 @@ LOG = (
     "\x1b[1;31mFAILED\x1b[0m tests/test_options.py::test_envvar - AssertionError: assert [red]'a'[/] == 'b'\n"
     "[05:11:02] agent2 -> agent1: I take the parser, you take the help page. Is that all right with you? Tell me.\n"
     "\x1b]52;c;ZXZpbA==\x07 \u202ethis line is hostile\n"
+)
+SETUP_LOG = (
+    "python         there already: 3.12.1, /usr/bin/python3.12\n"
+    "cooperbench    there already: cooperbench 0.0.29 in /srv/study/.coopdeck/env\n"
+    "dataset        cooperbench prepare downloads it ...\n"
+    "               error: Got: ConnectError: [Errno -2] Name or service not known\n"
+    "coopdeck: the dataset is not complete in /srv/study/dataset: cooperbench prepare says 'Got: ConnectError: [Errno"
+    " -2] Name or service not known'; repeat coopdeck setup when its host can be reached, or name a dataset that you"
+    " have with --dataset-dir\n"
 )
 
 
@@ -158,6 +168,32 @@ def test_the_agents_of_a_job_and_its_containers(
 ) -> None:
     app = app_for(tmp_path, hanging())
     assert snap_compare(app, press=["j"] * down + ["enter", "5"], terminal_size=size, run_before=settled)
+
+
+@pytest.mark.parametrize("plain", [False, True], ids=["colour", "plain"])
+def test_first_contact(snap_compare: Compare, tmp_path: Path, plain: bool) -> None:
+    (tmp_path / "setup.log").write_text(SETUP_LOG)
+
+    async def look() -> list[Piece]:
+        return [
+            Piece("cooperbench", True, "0.0.29, on Python 3.12.1"),
+            Piece("dataset", False, "nothing in /srv/study/dataset yet"),
+            Piece("docker", True, "Engine 27.5.1 answers"),
+            Piece("key", False, "no ..._API_KEY in the environment, nor in .env"),
+        ]
+
+    async def work(_: str) -> int:
+        return 3
+
+    workshop = Workshop(look, work, lambda command: tmp_path / f"{command}.log")
+    app = FirstApp(workshop, Path("/srv/study"), ascii_only=plain, theme=PLAIN if plain else DARK)
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press("u")
+        await settled(pilot)
+
+    assert snap_compare(app, terminal_size=SMALL, run_before=pressed)
 
 
 def test_the_list_of_sweeps(snap_compare: Compare) -> None:

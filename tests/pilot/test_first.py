@@ -1,0 +1,120 @@
+"""First contact: what is missing is said, and a key does it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tests.pilot.test_dashboard import drawn
+from tui.first import FirstApp, Piece, Workshop
+from tui.screens.ask import Ask
+
+pytestmark = pytest.mark.anyio
+
+
+class FakeWorkshop:
+    """Setup brings the environment, unless it fails; it ends when it is let go."""
+
+    def __init__(self, folder: Path, status: int = 0) -> None:
+        self.folder = folder
+        self.status = status
+        self.there = False
+        self.worked: list[str] = []
+        self.ended: list[str] = []
+        self.go = anyio.Event()
+
+    async def look(self) -> Sequence[Piece]:
+        says = "0.0.29, on Python 3.12.1" if self.there else "no environment for it yet"
+        return [Piece("cooperbench", self.there, says), Piece("docker", True, "Engine 27.0 answers")]
+
+    async def work(self, command: str) -> int:
+        self.worked.append(command)
+        self.log(command).write_text("python         there already: 3.12.1\n")
+        try:
+            await self.go.wait()
+        finally:
+            self.ended.append(command)
+        self.there = self.status == 0
+        return self.status
+
+    def log(self, command: str) -> Path:
+        return self.folder / f"{command}.log"
+
+    def app(self, *, ascii_only: bool = False) -> FirstApp:
+        return FirstApp(Workshop(self.look, self.work, self.log), Path("/a/project"), ascii_only=ascii_only)
+
+
+async def test_it_says_what_is_missing_and_does_it_on_a_key(tmp_path: Path) -> None:
+    workshop = FakeWorkshop(tmp_path)
+    app = workshop.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        text = drawn(app)
+        assert "a sweep needs one thing more" in text
+        assert "✗ cooperbench" in text
+        assert "✓ docker" in text
+        await pilot.press("u")
+        await pilot.pause(0.3)
+        assert "python         there already: 3.12.1" in drawn(app)
+        await pilot.press("h")  # one thing at a time
+        await pilot.pause()
+        assert "coopdeck setup is at work" in app.first.foot.notice
+        workshop.go.set()
+        await pilot.pause(0.3)
+        text = drawn(app)
+        assert "ready: coopdeck run" in text
+        assert "✓ cooperbench" in text
+        assert workshop.worked == ["setup"]
+
+
+async def test_a_failure_is_said_and_can_be_tried_again(tmp_path: Path) -> None:
+    workshop = FakeWorkshop(tmp_path, status=3)
+    workshop.go.set()
+    app = workshop.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        await pilot.pause(0.3)
+        assert "ended with exit status 3" in drawn(app)
+        await pilot.press("h")
+        await pilot.pause(0.3)
+        assert workshop.worked == ["setup", "doctor"]
+        assert "coopdeck doctor" in drawn(app)
+
+
+async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
+    workshop = FakeWorkshop(tmp_path)
+    app = workshop.app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        await pilot.pause(0.1)
+        await pilot.press("d")
+        await pilot.pause()
+        assert isinstance(app.screen, Ask)
+        await pilot.press("b")
+        await pilot.pause()
+        assert not isinstance(app.screen, Ask)
+        assert workshop.ended == []
+        await pilot.press("d")
+        await pilot.pause()
+        await pilot.press("e")
+        await pilot.pause(0.2)
+    assert workshop.ended == ["setup"]
+    assert app.return_value is None
+
+
+async def test_the_rehearsal_is_offered(tmp_path: Path) -> None:
+    app = FakeWorkshop(tmp_path).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("r")
+        await pilot.pause()
+    assert app.return_value == "rehearse"
+
+
+async def test_in_ascii_nothing_else_is_drawn(tmp_path: Path) -> None:
+    app = FakeWorkshop(tmp_path).app(ascii_only=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("u")
+        await pilot.pause(0.3)
+        assert drawn(app).isascii()
