@@ -164,9 +164,10 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
         cli.main(["ls"])
 
 
-def test_alone_it_lists_the_sweeps(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+def test_looking_changes_nothing(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     before = sorted(folder.rglob("*"))
     assert cli.main([]) == 0
+    assert cli.main(["ls"]) == 0
     assert "no sweep in" in capsys.readouterr().out
     assert cli.main(["ls", "--json"]) == 0
     assert capsys.readouterr().out == ""
