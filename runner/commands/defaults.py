@@ -172,6 +172,11 @@ def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path,
     options.given = given
 
 
+def run_settings(root: Path) -> dict[str, Any]:
+    """What coopdeck.toml says below [run], as TOML has it."""
+    return _run_table(read_file(root / FILE), root / FILE)
+
+
 def read_file(path: Path) -> dict[str, Any]:
     """The project's settings, as TOML has them; empty when there is no file."""
     try:

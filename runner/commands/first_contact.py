@@ -16,7 +16,7 @@ import anyio.to_thread
 from runner.adapters.dataset import missing_texts, read_dataset
 from runner.adapters.environment import Environment
 from runner.adapters.places import Places
-from runner.commands.defaults import FILE, PREFIX, read_file
+from runner.commands.defaults import PREFIX, run_settings
 from runner.commands.lines import plain
 from runner.model.refusal import UsageRefused
 
@@ -76,7 +76,7 @@ def _dataset(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str]:
 def _setting(root: Path, environ: Mapping[str, str], name: str) -> str:
     """As `run` has it, without flags; empty where nobody gave one."""
     with suppress(UsageRefused):
-        return str(environ.get(PREFIX + name.upper()) or read_file(root / FILE).get(name, ""))
+        return str(environ.get(PREFIX + name.upper()) or run_settings(root).get(name, ""))
     return ""
 
 

@@ -17,7 +17,7 @@ from runner.adapters.following import follow
 from runner.adapters.program import VERSION
 from runner.adapters.pythons import named_python
 from runner.adapters.setup_lock import setup_lock
-from runner.commands.defaults import FILE, PREFIX, read_file
+from runner.commands.defaults import FILE, PREFIX, run_settings
 from runner.commands.setup_environment import EnvironmentStep
 from runner.commands.setup_files import write_env_example, write_settings
 from runner.commands.setup_report import Report
@@ -36,7 +36,7 @@ def execute(options: argparse.Namespace) -> int:
     """Do what is not done yet; exit status 3 where something cannot be had, and what was done until then stays."""
     root = Path.cwd()
     wanted, python = _wanted(options), named_python(options.python) if options.python else None
-    table = read_file(root / FILE)
+    table = run_settings(root)
     dataset = _Dataset(root, options.dataset_dir, table.get("dataset_dir"))
     dataset.check_named()
     report = Report(as_json=bool(options.json))

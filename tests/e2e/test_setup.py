@@ -15,6 +15,7 @@ import pytest
 from runner.adapters.pythons import find_python
 from runner.adapters.uv import uv_for
 from tests.e2e.conftest import lacking
+from tests.e2e.dataset import write_dataset
 from tests.e2e.stand_in import StandIn
 
 COMMAND = [sys.executable, "-P", "-m", "runner.cli", "setup"]
@@ -213,6 +214,16 @@ def test_without_the_datasets_host_it_says_so_and_what_was_done_stays(project: P
     (project.stand_in.folder / "offline").unlink()
     assert project.steps()["dataset"]["state"] == "done"
     project.complete()
+
+
+def test_a_dataset_of_ones_own_is_remembered(project: Project) -> None:
+    mine = write_dataset(project.folder.parent / "mine")
+    assert project.steps("--dataset-dir", str(mine))["dataset"]["says"] == f"2 tasks in {mine}"
+    assert f'dataset_dir = "{mine}"' in (project.folder / "coopdeck.toml").read_text().splitlines()
+    project.complete()
+    other = write_dataset(project.folder.parent / "other")
+    said = project.steps("--dataset-dir", str(other))["coopdeck.toml"]["says"]
+    assert said.endswith(f'for this dataset write below [run]: dataset_dir = "{other}"')
 
 
 def test_files_that_are_there_are_never_overwritten(project: Project) -> None:
