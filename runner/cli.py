@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     options = parse(arguments)
     root = Path.cwd()
-    if options.command in {"run", "demo", "doctor"}:
+    if options.command in {"run", "demo", "doctor", "images"}:
         from runner.commands.defaults import resolve
 
         resolve(options, os.environ, root, flags_only=options.command == "demo")
@@ -188,6 +188,13 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     opened.add_argument("folder", metavar="LOGS/NAME", help="a run's folder, or a setting's or a pair's in it")
     doctor = command("doctor", "Is everything there that a sweep needs? How to mend it.", sweep=False, json=True)
     _add_some(doctor, *_LOOKED_AT)
+    images = command("images", "What Docker images a selection needs; gets, checks or removes them.", sweep=False)
+    images.add_argument("what", nargs="?", choices=("list", "pull", "verify", "prune"), default="list", metavar="WHAT",
+                        help="list (the default), pull, verify or prune")  # fmt: skip
+    _add_some(images, "subset", "repo", "task", "pairs", "smoke", "dataset_dir")
+    images.add_argument("--again", action="store_true", help="verify: look into those too that were found good before")
+    images.add_argument("--yes", action="store_true", help="prune, or pull onto a disk that looks too small, unasked")
+    images.add_argument("--json", action="store_true", default=None, help="JSON, one object a line")
     logs = command("logs", "Where the logs of a pair's attempts are.", sweep=False)
     logs.add_argument("sweep", metavar="SWEEP")
     logs.add_argument("pair", metavar="PAIR", help="repo/task/f1_f2")
@@ -217,6 +224,7 @@ _FLAGS: dict[str, tuple[tuple[str, ...], str | None, str]] = {
         "URL",
         "the Redis for agents that talk, or: own (default: one at hand, else own)",
     ),
+    "no_pull": (("--no-pull",), None, "refuse to start where a job's image is not here, instead of getting it"),
     "dataset_dir": (("--dataset-dir",), "DIR", "a dataset of your own"),
     "log_dir": (("--log-dir",), "DIR", "where results are delivered (default: ./logs)"),
     "cooperbench": (("--cooperbench",), "PATH", "the program (default: .coopdeck/env/bin/cooperbench)"),

@@ -24,6 +24,7 @@ from runner import __version__
 from runner.adapters.clock import SystemClock
 from runner.adapters.containers import DockerContainers, NoContainers, docker_program
 from runner.adapters.cooperbench import CooperbenchFiles
+from runner.adapters.image_supply import ImageSupplier
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import ProcessLauncher
@@ -148,7 +149,7 @@ async def own(order: StartOrder) -> None:
             hub,
             expects_client=order.expects_client,
             recheck=was_finished,
-            suppliers=_suppliers(dispatcher.board.plan, redis),
+            suppliers=_suppliers(places, dispatcher.board.plan, redis),
         )
         server = ClientServer(listening, sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
@@ -197,12 +198,15 @@ def _containers(plan: Plan | None) -> Containers:
     return DockerContainers(docker_program(os.environ), volumes=teams)
 
 
-def _suppliers(plan: Plan | None, redis: Supplier) -> list[Supplier]:
+def _suppliers(places: Places, plan: Plan | None, redis: Supplier) -> list[Supplier]:
     """Who makes ready what this sweep's jobs need, by kind; what none is here for is not waited for."""
     suppliers: list[Supplier] = []
     if plan is None or plan.rehearsal is not None:
         return suppliers
     suppliers.append(redis)
+    # Another program in docker's place may speak to another engine than the SDK does: its images are its own affair.
+    if plan.backend == "docker" and Path(docker_program(os.environ)).name == "docker":
+        suppliers.append(ImageSupplier(places.state))
     return suppliers
 
 

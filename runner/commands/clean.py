@@ -10,6 +10,7 @@ from runner.adapters.containers import Made
 from runner.commands.leftovers import Left, Owned, look, remove
 from runner.commands.lines import plain
 from runner.commands.sweeps import known_sweeps
+from runner.commands.yes import asked, at_terminal
 
 NAMED = 5
 ATTEMPTS, MANY_ATTEMPTS = "sweep's attempts", "sweeps' attempts"
@@ -34,15 +35,15 @@ def execute(options: argparse.Namespace) -> int:
         print("nothing is left of ended sweeps")
         return 0
     _list(left)
-    rest = not left.empty and (options.yes or _asked("remove all this?"))
+    rest = not left.empty and (options.yes or asked("remove all this?"))
     if not rest:
         left = Left(attempts=left.attempts)
     attempts = bool(left.attempts)
     if attempts:
         _list_attempts(left.attempts)
-        attempts = options.yes or _asked("remove these attempts, with the logs of what failed?")
+        attempts = options.yes or asked("remove these attempts, with the logs of what failed?")
     if not rest and not attempts:
-        print("nothing was removed" if _at_terminal() else "nothing was removed; --yes removes it without asking")
+        print("nothing was removed" if at_terminal() else "nothing was removed; --yes removes it without asking")
         return 0
     problems = remove(left, sweeps, attempts=attempts)
     again = look(sweeps, attempts=attempts)
@@ -52,20 +53,6 @@ def execute(options: argparse.Namespace) -> int:
         print(plain(problem), file=sys.stderr)
     print(f"removed: {_counts(left, again, attempts=attempts)}")
     return 1 if problems or not again.empty else 0
-
-
-def _at_terminal() -> bool:
-    return sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _asked(question: str) -> bool:
-    if not _at_terminal():
-        return False
-    try:
-        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
-    except EOFError:
-        print()
-        return False
 
 
 def _list(left: Left) -> None:

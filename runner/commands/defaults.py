@@ -115,6 +115,7 @@ OPTIONS: Mapping[str, Option] = {
     "backend": Option(_one_of(BACKENDS)),
     "launcher": Option(_one_of(LAUNCHERS)),
     "redis": Option(),
+    "no_pull": Option(_truth),
     "dataset_dir": Option(),
     "log_dir": Option(),
     "cooperbench": Option(),

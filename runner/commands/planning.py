@@ -199,21 +199,13 @@ class _Asked:
             redis=options.redis or plan.redis,
             launcher=options.launcher or plan.launcher,
             evaluate=plan.evaluate if options.eval is None else options.eval,
+            pull=not options.no_pull,
             prior=recorded_prior(),
             agent_config=config,
         )
 
     def _pairs(self) -> tuple[PairId, ...]:
-        options = self.options
-        dataset = Path(self._absolute(options.dataset_dir)) if options.dataset_dir is not None else None
-        return select_pairs(
-            read_dataset(dataset),
-            subset=options.subset,
-            repos=options.repo,
-            task=options.task,
-            pairs=options.pairs,
-            smoke=options.smoke,
-        )
+        return selected_pairs(self.options, self.root)
 
     def _program(self, known: tuple[str, ...] | None) -> tuple[str, ...]:
         named: str | None = self.options.cooperbench
@@ -244,4 +236,21 @@ class _Asked:
         return given.get(name) == "flag"
 
     def _absolute(self, path: str) -> str:
-        return os.path.abspath(self.root / os.path.expanduser(path))  # noqa: PTH100, PTH111
+        return _absolute(self.root, path)
+
+
+def selected_pairs(options: argparse.Namespace, root: Path) -> tuple[PairId, ...]:
+    """The pairs that resolved options select. Raises UsageRefused."""
+    dataset = Path(_absolute(root, options.dataset_dir)) if options.dataset_dir is not None else None
+    return select_pairs(
+        read_dataset(dataset),
+        subset=options.subset,
+        repos=options.repo,
+        task=options.task,
+        pairs=options.pairs,
+        smoke=options.smoke,
+    )
+
+
+def _absolute(root: Path, path: str) -> str:
+    return os.path.abspath(root / os.path.expanduser(path))  # noqa: PTH100, PTH111

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from runner.adapters.logout import logout
 from runner.adapters.places import Places
+from runner.commands.images_needed import check_images
 from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
@@ -61,6 +62,7 @@ def start_checked(
     """
     if plan is not None:
         check_ready(plan, jobs, places.root, ping=ping)
+        check_images(places, plan, jobs)
     leaving = logout()
     if leaving.warning is not None:
         print(f"coopdeck: {leaving.warning}", file=sys.stderr)

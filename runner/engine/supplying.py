@@ -97,7 +97,10 @@ class Supplying:
                 await supplier.supply(plan, self._unsettled(), self._tell)
                 return
             except Exception as error:
-                says = one_line(f"{type(error).__name__}: {error}")
+                cause = error
+                while isinstance(cause, ExceptionGroup):
+                    cause = cause.exceptions[0]
+                says = one_line(f"{type(cause).__name__}: {cause}")
                 print(f"the supplier of kind {supplier.kind} broke: {says}", file=sys.stderr, flush=True)
                 for supply in self._dispatcher.board.supplies.values():
                     if supply.kind == supplier.kind and supply.state not in {"there", "failed"}:

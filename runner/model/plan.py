@@ -63,6 +63,8 @@ class Plan:
     rehearsal: Rehearsal | None = None
     evaluate: bool = False
     """Upstream evaluates each result at the end of its attempt."""
+    pull: bool = True
+    """Whether images that are not here may be got."""
     force: bool = False
     """A result that is there already does not count."""
     launcher: Launch = "auto"

@@ -17,7 +17,6 @@ from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import started_ticks
 from runner.adapters.redis_servers import redis_token
-from runner.commands import clean
 from runner.commands.sweeps import DEMO_FOLDER
 from runner.model import events as ev
 from runner.model.ids import PairId
@@ -223,7 +222,7 @@ def test_attempts_are_asked_for_by_themselves(
     for folder in folders:
         (folder / "x").mkdir(parents=True)
         (folder / "x" / "output.log").write_text("why it failed")
-    monkeypatch.setattr(clean, "_at_terminal", lambda: True)
+    monkeypatch.setattr("runner.commands.yes.at_terminal", lambda: True)
     asked: list[str] = []
 
     def answer(question: str) -> str:
