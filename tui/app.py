@@ -16,7 +16,7 @@ from tui.glyphs import wants_ascii
 from tui.keys import Keymap, bindings
 from tui.link import BoardLink, Change
 from tui.screens.ask import Ask, Choice
-from tui.screens.base import JobActions
+from tui.screens.base import Follower, JobActions
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepLine as SweepLine
 from tui.screens.sweeps import SweepsScreen
@@ -66,7 +66,7 @@ class CoopdeckApp(Shell):
     def _changed(self, change: Change) -> None:
         self.session.change = change
         for screen in self.screen_stack:
-            if isinstance(screen, JobActions) and screen.is_mounted:
+            if isinstance(screen, Follower) and screen.is_mounted:
                 screen.changed(change)
         if change.jobs is None:
             self.call_after_refresh(gc.enable)  # dashboard.py has turned it off for the start
@@ -74,7 +74,7 @@ class CoopdeckApp(Shell):
     def _tick(self) -> None:
         if self.session.over or self.busy():
             return
-        if isinstance(self.screen, JobActions):
+        if isinstance(self.screen, Follower):
             self.screen.tick()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -113,6 +113,12 @@ class CoopdeckApp(Shell):
             self.send(SetSlots(slots))
         else:
             self.say(f"slots go from 1 to {MOST_SLOTS}", ok=False)
+
+    def action_images(self) -> None:
+        from tui.screens.images import ImagesScreen
+
+        if not isinstance(self.screen, ImagesScreen):
+            self.push_screen(ImagesScreen(self.session))
 
     def action_retry_failed(self) -> None:
         self.send(RetryFailed())

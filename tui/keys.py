@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps", "first"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps", "first", "page"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ KEYS: tuple[Key, ...] = (
         palette=False),
     Key("close", "escape", "back", "on a job's own screen: back to the table", "move", ("job",),
         footer=True, palette=False),
+    Key("close-page", "escape", "back", "from the images back to the sweep", "move", ("page",), footer=True,
+        palette=False),
     Key("cancel", "x", "cancel", "end the selected job; asks when it is running", "job", ("sweep", "job"), footer=True),
     Key("retry", "r", "retry", "run the selected job again; asks before a result is bought again", "job",
         ("sweep", "job"), footer=True),
@@ -83,6 +85,7 @@ KEYS: tuple[Key, ...] = (
     Key("set-up", "u", "set up", "before the first sweep: make what is missing", "sweep", ("first",), footer=True),
     Key("ask-doctor", "h", "doctor", "before the first sweep: ask the doctor", "sweep", ("first",), footer=True),
     Key("rehearse", "r", "rehearse", "before the first sweep: the recorded one", "sweep", ("first",), footer=True),
+    Key("images", "i", "images", "the Docker images that jobs need, and how far they are", "screen", ("app",)),
     Key("help", "question_mark", "help", "this page", "screen", ("any",), footer=True),
     Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("any",), palette=False),
     Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("any",)),
@@ -107,6 +110,7 @@ _SHOWN = {
 _TOGETHER: tuple[tuple[Where, ...], ...] = (
     ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log", "pane"),
     ("any", "sweeps", "move"), ("any", "first", "move", "log", "pane"),
+    ("any", "app", "page", "move"),
     # Where there is something to unfold, its keys come before those of moving and of the screen.
     ("any", "app", "log", "entries"),
     # With a pane under the table in focus, its own keys come before the table's.

@@ -7,6 +7,8 @@ from typing import NewType
 JobId = NewType("JobId", str)
 """A job's name, unique in its sweep and safe as a folder name: `coop-comm.pallets_jinja_task.1621.f3_f7`."""
 
+OWNERS = ("pallets_", "dottxt_ai_", "huggingface_", "openai_", "samuelcolvin_")
+"""What repos of the dataset begin with and people leave out."""
 _PAIR = re.compile(
     r"(?P<repo>[A-Za-z0-9][A-Za-z0-9._-]*)/(?:task)?(?P<task>\d+)[/ :]f?(?P<features>\d+(?:(?:_f?|,f?|\+f?| f)\d+)+)"
 )
@@ -29,7 +31,7 @@ class PairId:
     def short(self) -> str:
         """For a table cell: `jinja/1621 f3 f7`."""
         repo = self.repo.removesuffix("_task")
-        for owner in ("pallets_", "dottxt_ai_", "huggingface_", "openai_", "samuelcolvin_"):
+        for owner in OWNERS:
             repo = repo.removeprefix(owner)
         return f"{repo}/{self.task} " + " ".join(f"f{feature}" for feature in sorted(self.features))
 

@@ -9,6 +9,7 @@ from tui.keys import GROUPS, KEYS, Key, Keymap, bindings
 from tui.screens.base import JobActions
 from tui.screens.first import FirstScreen
 from tui.screens.help import help_lines
+from tui.screens.images import ImagesScreen
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepsScreen
@@ -27,6 +28,7 @@ OWNERS: dict[str, list[type]] = {
     "pane": [LogPane, EntryPane],
     "sweeps": [SweepsScreen],
     "first": [FirstScreen],
+    "page": [ImagesScreen],
 }
 
 

@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 from runner.model import events as ev
 from styles.themes import DARK, LIGHT, PLAIN
 from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
+from tests.pilot.test_images import waiting
 from tests.pilot.tries import patched, talking
 from tui.app import ChooserApp, CoopdeckApp
 from tui.first import FirstApp, Piece, Workshop
@@ -203,3 +204,14 @@ def test_the_list_of_sweeps(snap_compare: Compare) -> None:
         SweepLine("gpt-4o-first-try", "stopped", "12 of 300, 3 failed", "$4.00", "3 d ago"),
     ]
     assert snap_compare(ChooserApp(lines, theme=DARK), terminal_size=SMALL)
+
+
+@pytest.mark.parametrize("theme", [DARK, PLAIN])
+def test_the_images(snap_compare: Compare, tmp_path: Path, theme: str) -> None:
+    app = app_for(tmp_path, waiting(), theme=theme, ascii_only=theme == PLAIN)
+
+    async def opened(pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        await settled(pilot)
+
+    assert snap_compare(app, terminal_size=SMALL, run_before=opened)

@@ -20,7 +20,19 @@ from tui.widgets.prompt import Prompt
 SEARCH = "search"
 
 
-class JobActions(Screen[None]):
+class Follower(Screen[None]):
+    """A screen that shows the latest board."""
+
+    def changed(self, change: Change) -> None:
+        """Another board."""
+        raise NotImplementedError
+
+    def tick(self) -> None:
+        """Another second."""
+        raise NotImplementedError
+
+
+class JobActions(Follower):
     """A screen with a job in view."""
 
     WHERE: ClassVar[Where]
@@ -36,14 +48,6 @@ class JobActions(Screen[None]):
     @property
     def job(self) -> JobRow | None:
         """The job that keys act on."""
-        raise NotImplementedError
-
-    def changed(self, change: Change) -> None:
-        """Another board."""
-        raise NotImplementedError
-
-    def tick(self) -> None:
-        """Another second."""
         raise NotImplementedError
 
     def restyle(self) -> None:
