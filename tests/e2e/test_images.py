@@ -226,7 +226,7 @@ def sweep(hub: Hub, folder: Path, dataset: Path, *more: str) -> "subprocess.Comp
     program.chmod(0o755)
     asked = ["run", "gated", "--settings", "solo", "--subset", "all", "-m", "m", "--cooperbench", str(program)]
     return subprocess.run(
-        [*COOPDECK, *asked, "--dataset-dir", str(dataset), "--json", *more],
+        [*COOPDECK, *asked, "--dataset-dir", str(dataset), "--json", "--no-ping", *more],
         cwd=folder, env={**os.environ, **hub.env, "COOPDECK_REHEARSAL": '{"speed": 5000}'},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
