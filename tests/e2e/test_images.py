@@ -222,12 +222,24 @@ def test_an_engine_behind_ssh_and_a_context_is_reached(empty: Hub, tmp_path: Pat
 def sweep(hub: Hub, folder: Path, dataset: Path, *more: str) -> "subprocess.CompletedProcess[str]":
     """A sweep of the toy's six pairs with the double in cooperbench's place, for which Docker is real."""
     program = folder / "cooperbench"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -P -m runner.rehearsal "$@"\n')
+    double = f"{sys.executable} -P -m runner.rehearsal"
+    program.write_text(f'#!/bin/sh\nexport COOPDECK_REHEARSAL=\'{{"speed": 5000}}\'\nexec {double} "$@"\n')
     program.chmod(0o755)
-    asked = ["run", "gated", "--settings", "solo", "--subset", "all", "-m", "m", "--cooperbench", str(program)]
+    asked = [
+        "run",
+        "gated",
+        "--settings",
+        "solo",
+        "--subset",
+        "all",
+        "-m",
+        "openai/gpt-4o",
+        "--cooperbench",
+        str(program),
+    ]
     return subprocess.run(
-        [*COOPDECK, *asked, "--dataset-dir", str(dataset), "--json", "--no-ping", *more],
-        cwd=folder, env={**os.environ, **hub.env, "COOPDECK_REHEARSAL": '{"speed": 5000}'},
+        [*COOPDECK, *asked, "--cooperbench", str(program), "--dataset-dir", str(dataset), "--json", "--no-ping", *more],
+        cwd=folder, env={**os.environ, **hub.env, "OPENAI_API_KEY": "x"},
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
