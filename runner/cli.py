@@ -113,7 +113,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             name = f"{odd.partition('=')[0]}"
             raise UsageRefused(f"there is no flag '{name}' here; {_meant(name, flags, known.prog)}")
         raise UsageRefused(f"'{odd}' is one word too many; see {known.prog} --help")
-    if extra and options.command != "run":
+    if extra and options.command not in {"run", "doctor"}:
         raise UsageRefused("only coopdeck run takes arguments after --, for upstream's run")
     options.extra = extra
     return options

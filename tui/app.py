@@ -12,6 +12,7 @@ from textual.binding import BindingType
 from runner.client import Refused, Source
 from runner.model.commands import Command, Pause, Resume, RetryFailed, SetSlots, Stop
 from styles.themes import theme_for
+from tui.examination import doctor_command
 from tui.glyphs import wants_ascii
 from tui.keys import Keymap, bindings
 from tui.link import BoardLink, Change
@@ -82,6 +83,9 @@ class CoopdeckApp(Shell):
         if isinstance(screen, JobActions) and not screen.check_action(action, parameters):
             return False
         return super().check_action(action, parameters)
+
+    def doctor_command(self) -> tuple[str, ...]:
+        return doctor_command(self.session.board)
 
     # -- asking the runner --------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from textual.binding import Binding
 
-Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps", "first", "page"]
+Where = Literal["any", "app", "sweep", "job", "move", "log", "entries", "pane", "sweeps", "first", "page", "doctor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,12 @@ KEYS: tuple[Key, ...] = (
     Key("ask-doctor", "h", "doctor", "before the first sweep: ask the doctor", "sweep", ("first",), footer=True),
     Key("rehearse", "r", "rehearse", "before the first sweep: the recorded one", "sweep", ("first",), footer=True),
     Key("images", "i", "images", "the Docker images that jobs need, and how far they are", "screen", ("app",)),
+    Key("doctor", "h", "doctor", "is everything here that a sweep needs? how to mend it", "screen",
+        ("app", "sweeps")),
+    Key("leave-doctor", "escape", "back", "leave the doctor's findings", "screen", ("doctor",), footer=True,
+        palette=False),
+    Key("look-again", "r", "look again", "on the doctor's screen: look at everything anew", "screen", ("doctor",),
+        footer=True, palette=False),
     Key("help", "question_mark", "help", "this page", "screen", ("any",), footer=True),
     Key("palette", "ctrl+p", "palette", "every action by name", "screen", ("any",), palette=False),
     Key("screenshot", "ctrl+s", "screenshot", "save the screen as an SVG here", "screen", ("any",)),
@@ -111,6 +117,7 @@ _TOGETHER: tuple[tuple[Where, ...], ...] = (
     ("any", "app", "sweep", "move", "log"), ("any", "app", "job", "move", "log", "pane"),
     ("any", "sweeps", "move"), ("any", "first", "move", "log", "pane"),
     ("any", "app", "page", "move"),
+    ("doctor",),
     # Where there is something to unfold, its keys come before those of moving and of the screen.
     ("any", "app", "log", "entries"),
     # With a pane under the table in focus, its own keys come before the table's.

@@ -15,6 +15,7 @@ from textual.screen import Screen
 from styles.themes import PLAIN, THEMES
 from tui.commands import KeyCommands
 from tui.driver import MeteredDriver, backlog
+from tui.examination import doctor_command
 from tui.glyphs import ASCII, UNICODE
 from tui.keys import Keymap, bindings
 from tui.output import CroppedUpdate
@@ -66,6 +67,15 @@ class Shell(App[str], inherit_bindings=False):
 
     def action_help(self) -> None:
         self.push_screen(Help(self.keymap, self.glyphs))
+
+    def action_doctor(self) -> None:
+        from tui.screens.doctor import DoctorScreen
+
+        self.push_screen(DoctorScreen(self.doctor_command(), self.keymap, self.glyphs))
+
+    def doctor_command(self) -> tuple[str, ...]:
+        """What looks at the machine; for the project's own settings, where no sweep is in view."""
+        return doctor_command(None)
 
     def action_palette(self) -> None:
         if not isinstance(self.screen, CommandPalette):

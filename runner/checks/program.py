@@ -10,7 +10,7 @@ from runner.model.check import Finding
 from runner.model.failure import one_line
 from runner.model.refusal import UsageRefused
 
-CLI_S = 60.0
+CLI_S = 120.0
 _FLAGS = ("--no-auto-eval", "--agent-config", "--setting")
 """Of `cooperbench run --help`: what every attempt passes."""
 

@@ -79,4 +79,5 @@ def wanted_by(plan: Plan, jobs: tuple[JobSpec, ...], root: Path, *, ping: bool) 
         git=plan.git,
         extra=plan.extra,
         ping=ping,
+        priced=frozenset(plan.prices),
     )

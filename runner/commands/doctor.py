@@ -15,6 +15,7 @@ from runner.checks.surroundings import agents_variables
 from runner.checks.wanted import AGENT, Wanted
 from runner.commands.defaults import OPTIONS
 from runner.commands.lines import plain
+from runner.commands.upstream_flags import check_extra
 from runner.model.check import Finding, Variable
 from runner.model.ids import PairId
 from runner.model.queue import check_models, check_settings
@@ -60,6 +61,7 @@ def wanted_of(options: argparse.Namespace, root: Path) -> tuple[Wanted, Finding 
     Raises:
         UsageRefused: an option cannot be meant.
     """
+    check_extra(options.extra)
     refused: Finding | None = None
     pairs: tuple[PairId, ...] = ()
     try:
@@ -90,7 +92,9 @@ def wanted_of(options: argparse.Namespace, root: Path) -> tuple[Wanted, Finding 
         logs_dir=options.log_dir,
         redis=options.redis,
         git=bool(options.git),
+        extra=options.extra,
         ping=not options.no_ping,
+        priced=frozenset(options.prices),
     )
     return wanted, refused
 

@@ -7,6 +7,7 @@ from tui.app import ChooserApp, CoopdeckApp
 from tui.glyphs import UNICODE
 from tui.keys import GROUPS, KEYS, Key, Keymap, bindings
 from tui.screens.base import JobActions
+from tui.screens.doctor import DoctorScreen
 from tui.screens.first import FirstScreen
 from tui.screens.help import help_lines
 from tui.screens.images import ImagesScreen
@@ -29,6 +30,7 @@ OWNERS: dict[str, list[type]] = {
     "sweeps": [SweepsScreen],
     "first": [FirstScreen],
     "page": [ImagesScreen],
+    "doctor": [DoctorScreen],
 }
 
 

@@ -89,6 +89,9 @@ class SweepsScreen(Screen[None]):
         if self.table.selected is not None:
             self.app.exit(self.table.selected)
 
+    async def action_doctor(self) -> None:
+        await self.run_action("app.doctor")
+
     def on_line_table_opened(self, message: LineTable.Opened) -> None:
         self.action_open()
 
