@@ -14,8 +14,8 @@ def check_dataset(wanted: Wanted) -> list[Finding]:
     gone = [f"{repo}/task{task}" for repo, task in tasks if not (root / repo / f"task{task}").is_dir()]
     if not gone:
         return [Finding(CHECK, "ok", f"all {len(tasks)} tasks are in {root}")]
-    # What upstream's program is called here; it need not be there yet.
-    program = wanted.program or str(default_cooperbench(wanted.root))
+    ours = wanted.program in {None, str(default_cooperbench(wanted.root))}
     more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-    remedy = f"download it with '{program} prepare', or name another with --dataset-dir"
+    download = "coopdeck setup" if ours else f"{wanted.program} prepare"
+    remedy = f"download it with '{download}', or name another with --dataset-dir"
     return [Finding(CHECK, "fail", f"the dataset at {root} has no {gone[0]}{more}", remedy)]

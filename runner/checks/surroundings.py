@@ -34,7 +34,7 @@ def agents_variables(wanted: Wanted) -> list[Variable]:
             origin = "coopdeck"
         else:
             origin = "arguments"
-        if origin != "environment" or _TELLING.search(name):
+        if origin in {NAME, "arguments"} or _TELLING.search(name):
             found.append(Variable(name, masked(name, value), origin))
     return found
 

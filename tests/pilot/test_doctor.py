@@ -11,7 +11,6 @@ import psutil
 import pytest
 from textual.pilot import Pilot
 
-from runner.model.board import Board
 from runner.model.check import Finding, Variable
 from runner.model.ids import PairId
 from tests.pilot.boards import FakeSource, middle
@@ -146,9 +145,9 @@ def test_the_command_asks_for_the_sweep_in_view() -> None:
     board = middle().board
     assert doctor_command(None) == DOCTOR
     assert board.plan is not None
-    assert doctor_command(replace(board)) == DOCTOR  # a rehearsal needs nothing
+    assert doctor_command(board) == DOCTOR  # a rehearsal needs nothing
     plan = replace(board.plan, rehearsal=None, git=True, extra=("--base-url", "http://h"), dataset_dir="/data")
-    command = doctor_command(Board(**{**_fields(board), "plan": plan}))
+    command = doctor_command(replace(board, plan=plan))
     assert command[: len(DOCTOR)] == DOCTOR
     assert command[command.index("--model") + 1] == plan.models[0]
     assert command[command.index("--dataset-dir") + 1] == "/data"
@@ -158,10 +157,6 @@ def test_the_command_asks_for_the_sweep_in_view() -> None:
     assert pairs[0] == f"{first.repo}/{first.task}/{first.folder}"
     assert isinstance(first, PairId)
     assert command[-4:] == ("--git", "--", "--base-url", "http://h")
-
-
-def _fields(board: Board) -> dict[str, object]:
-    return {name: getattr(board, name) for name in board.__dataclass_fields__}
 
 
 def test_lines_are_folded_and_long_words_cut() -> None:

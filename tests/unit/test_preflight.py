@@ -76,6 +76,13 @@ def test_without_a_docker_engine_it_is_refused(docker: str | None, says: str, ma
         ready(machine)
 
 
+def test_a_docker_engine_that_hangs_is_not_waited_for(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.checks.docker.ANSWER_S", 0.2)
+    script(machine / "docker", "exec /bin/sleep 60")
+    with pytest.raises(PreflightRefused, match=r"did not answer within 0.2 s; see whether it is well"):
+        ready(machine)
+
+
 def test_another_backend_needs_no_docker_here(machine: Path) -> None:
     ready(machine, backend="modal")
 
