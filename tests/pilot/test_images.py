@@ -17,7 +17,7 @@ MISSING = "it is not in the registry, or not for you: manifest unknown ('docker 
 def waiting() -> Maker:
     """A real sweep of 26 images: one failed, one on its way, one down, a few here, the rest not looked at."""
     maker = begun(rehearsal=False)
-    pairs = [row.spec.pair for row in maker.board.jobs.values()]
+    pairs = [maker.board.jobs[job].spec.pair for job in maker.board.order]  # not in the order of a hash
     names = list(dict.fromkeys(image_name(pair.repo, pair.task) for pair in pairs))
     maker.happen(*(ev.SupplySeen(Supply("image", name)) for name in names))
     maker.happen(
