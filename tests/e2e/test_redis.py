@@ -24,10 +24,7 @@ from runner.adapters.redis_ping import ping
 from runner.adapters.redis_servers import RedisServers, own_url, redis_token
 from runner.adapters.redis_ways import IMAGE
 from runner.adapters.strays import carriers
-from runner.commands.asking import ask
-from runner.commands.sweeps import the_sweep
 from runner.model.board import Board
-from runner.model.commands import Cancel
 from runner.model.ids import JobId
 from runner.model.supplies import Supply, waiting
 from tests.e2e.conftest import lacking
@@ -36,9 +33,9 @@ from tests.e2e.endpoint import Fault, ScriptedEndpoint
 
 pytestmark = pytest.mark.docker
 
-COOP, COOP2, SOLO2 = (JobId(f"{job}.f1_f2") for job in (f"coop-comm.{REPO}.1", f"coop-comm.{REPO}.2", f"solo.{REPO}.2"))
-HELD = [Fault("delay", agent=agent, seconds=300, after=2) for agent in ("agent1", "agent2")]
-"""Both agents of a pair have had two answers and wait for the third: the job is in its middle."""
+COOP, SOLO = (JobId(f"{setting}.{REPO}.1.f1_f2") for setting in ("coop-comm", "solo"))
+HELD = Fault("delay", seconds=300, after=2)
+"""Every agent gets two answers and waits for the third: its job is in its middle."""
 
 
 def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> None:
@@ -57,10 +54,20 @@ class Bed:
 
     def __init__(self, folder: Path, program: Path, dataset: Path, path: str | None) -> None:
         self.folder = folder
-        self.endpoint = ScriptedEndpoint(*HELD)
+        self.endpoint = ScriptedEndpoint(HELD)
         self.places = Places(folder)
         self._environment = {**os.environ, **self.endpoint.environment} | ({"PATH": path} if path else {})
-        self._new = ["-m", "openai/gpt-4o", "-c", "1", "--dataset-dir", str(dataset), "--cooperbench", str(program)]
+        self._new = [
+            "-m",
+            "openai/gpt-4o",
+            "-c",
+            "2",
+            "--no-ping",
+            "--dataset-dir",
+            str(dataset),
+            "--cooperbench",
+            str(program),
+        ]
 
     def cli(self, *arguments: str) -> str:
         command = [sys.executable, "-P", "-m", "runner.cli", *arguments]
@@ -70,17 +77,13 @@ class Bed:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
 
-    def start(self, settings: str, url: str, *pairs: int) -> None:
-        selected = ",".join(f"{REPO}/{task}/f1_f2" for task in pairs or (1,))
-        self.cli("run", "s", "--pairs", selected, "--settings", settings, "--redis", url, *self._new, "--detach")
+    def start(self, settings: str, url: str) -> None:
+        pair = f"{REPO}/1/f1_f2"
+        self.cli("run", "s", "--pairs", pair, "--settings", settings, "--redis", url, *self._new, "--detach")
 
-    def until_in_the_middle(self) -> None:
-        """Of its first coop job."""
-
-        def requests() -> list[int]:
-            return [number for (_, agent), number in self.endpoint.requests.items() if agent != "solo"]
-
-        until(lambda: requests() == [3, 3], f"both agents wait for their third answer: {self.endpoint.requests}")
+    def until_in_the_middle(self, agents: int) -> None:
+        requests = self.endpoint.requests
+        until(lambda: list(requests.values()) == [3] * agents, f"every agent waits for its third answer: {requests}")
 
     @property
     def board(self) -> Board:
@@ -159,22 +162,23 @@ def given(needs_server: None) -> Iterator[Given]:
 def test_while_a_given_redis_is_away_solo_goes_on_and_coop_waits(
     beds: Callable[..., Bed], given: Given, tmp_path: Path
 ) -> None:
-    """With one slot: a solo job first, for Redis is still looked for; then a coop job, until it has lost its Redis."""
     bed = beds(tmp_path / "given")
-    bed.start("coop-comm,solo", own_url(given.port), 1, 2)
-    bed.until_in_the_middle()
+    bed.start("solo,coop-comm", own_url(given.port))
+    bed.until_in_the_middle(3)
     given.kill()
     until(lambda: bed.redis.state == "down", "the runner has seen it")
-    assert bed.board.jobs[SOLO2].state == "queued"
     bed.endpoint.plan()
-    until(lambda: bed.board.jobs[SOLO2].state == "done", "solo has a result without Redis")
+    until(lambda: bed.board.jobs[SOLO].state == "done", "solo has a result without Redis")
+    until(lambda: bed.board.jobs[COOP].state == "retrying", "coop has lost its Redis")
     coop = bed.board.jobs[COOP]
     failed = coop.attempts[0].outcome
     assert failed is not None
-    assert (failed.failure, coop.state, len(coop.attempts)) == ("redis", "retrying", 1)
-    assert [(supply.kind, number) for supply, number in waiting(bed.board)] == [("redis", 2)]
+    assert (failed.failure, len(coop.attempts)) == ("redis", 1)
+    assert [(supply.kind, number) for supply, number in waiting(bed.board)] == [("redis", 1)]
     assert "Connection refused" in bed.cli("status", "s")
-    ask(the_sweep("s", bed.folder), lambda _: [Cancel(COOP2)])
+    assert coop.retry_at is not None
+    until(lambda: time.time() > (coop.retry_at or 0), "its time has come, and it is still held")
+    assert len(bed.board.jobs[COOP].attempts) == 1
     given.start()
     until(bed.over, "the sweep is over")
     board = bed.board
@@ -190,7 +194,7 @@ def test_a_private_one_comes_back_and_outlives_the_runner_for_as_long_as_it_is_n
 ) -> None:
     bed = beds(tmp_path / "private")
     bed.start("coop-comm", "own")
-    bed.until_in_the_middle()
+    bed.until_in_the_middle(2)
     (first,) = bed.servers()
     address = bed.redis.address
     os.kill(first, signal.SIGKILL)
