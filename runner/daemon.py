@@ -24,6 +24,8 @@ from runner import __version__
 from runner.adapters.clock import SystemClock
 from runner.adapters.containers import DockerContainers, NoContainers, docker_program
 from runner.adapters.cooperbench import CooperbenchFiles
+from runner.adapters.dotenv_file import project_dotenv
+from runner.adapters.git_supply import GitSupply
 from runner.adapters.image_supply import ImageSupplier
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
@@ -207,6 +209,8 @@ def _suppliers(places: Places, plan: Plan | None, redis: Supplier) -> list[Suppl
     # Another program in docker's place may speak to another engine than the SDK does: its images are its own affair.
     if plan.backend == "docker" and Path(docker_program(os.environ)).name == "docker":
         suppliers.append(ImageSupplier(places.state))
+    if plan.git and plan.backend == "docker":
+        suppliers.append(GitSupply({**project_dotenv(places.root), **os.environ}, places.root))
     return suppliers
 
 

@@ -181,7 +181,12 @@ def doing_of(row: JobRow, eyes: Eyes, stall: Stall | None = None) -> tuple[str, 
 
 
 def _result(outcome: Outcome) -> str:
-    return f"{outcome.label}, {outcome.tested.label}" if outcome.tested is not None else outcome.label
+    """The tests' verdict first: that is what such a job is looked at for, and a narrow column has no more room."""
+    if outcome.tested is None:
+        return outcome.label
+    if outcome.label == "Submitted":
+        return outcome.tested.label
+    return f"{outcome.tested.label.removesuffix(' passed')}, {outcome.label}"
 
 
 def _waits(supply: Supply) -> str:
@@ -270,6 +275,9 @@ def tries_lines(row: JobRow, eyes: Eyes, width: int) -> tuple[Line, ...]:
             lines.extend(_folded(words, "muted", width))
         if attempt.containers:
             lines.extend(_folded(said(container_words(attempt)), "muted", width))
+        if outcome is not None and outcome.tested is not None:
+            why = f": {outcome.tested.error}" if outcome.tested.error else ""
+            lines.extend(_folded(said(f"tests: {outcome.tested.label}{why}"), "text", width))
         if outcome is not None and outcome.evidence:
             lines.extend(_folded(said(outcome.evidence), "text", width))
         lines.extend(_folded(said(attempt.folder), "muted", width))

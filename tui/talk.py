@@ -22,13 +22,13 @@ TEXT_LINES = 200
 ALIKE = 200
 """Characters by which a message that was read is known to be the one that was sent."""
 _TEXT_AT = 18
-_PUSH = re.compile(r"\bgit(?:\s+-[cC]\s+\S{1,200}|\s+-\S{1,200}){0,8}\s+push\b")
+_SHARE = re.compile(r"\bgit(?:\s+-[cC]\s+\S{1,200}|\s+-\S{1,200}){0,8}\s+(push|pull|fetch)\b")
 _REQUEST = re.compile(r"\bgh\s+pr\s+(create|merge|close|review|comment|edit|reopen|ready)\b")
 
 
 @dataclass(slots=True)
 class Letter:
-    """A message, or a push, by its place; its text is read when it is looked at."""
+    """A message, or a push or pull, by its place; its text is read when it is looked at."""
 
     kind: Literal["sent", "lost", "read", "push"]
     """`read`: somebody read what nobody was seen to send."""
@@ -110,7 +110,7 @@ class Talk:
         known = agent in self._sends or len(self._sends) < MOST_AGENTS
         if "send_message" in command and known and len(sends := self._sends.setdefault(agent, [])) < MOST_SENDS:
             sends.append((at, command[:4096]))
-        if not (_PUSH.search(command) or _REQUEST.search(command)):
+        if not (_SHARE.search(command) or _REQUEST.search(command)):
             return False
         letter = Letter("push", agent, "", at, ref)
         if self._add(letter):
@@ -236,9 +236,8 @@ class TalkReading(ToldReading[Talk]):
     def _push(self, it: Letter, step: Record) -> list[Row]:
         command = words(step.get("command"), 64 * 1024)
         asked = _REQUEST.search(command)
-        verb = ("pull request: " + asked[1]) if asked else "push"
-        if asked and _PUSH.search(command):
-            verb = f"push, {verb}"
+        verbs = dict.fromkeys(found[1] for found in _SHARE.finditer(command))
+        verb = ", ".join([*verbs, *([f"pull request: {asked[1]}"] if asked else [])])
         if not it.ended:
             mark = Span("  under way" if self.live else "", "run")
         elif it.status is None:
@@ -246,5 +245,5 @@ class TalkReading(ToldReading[Talk]):
         else:
             mark = Span(f"  exit {it.status:.0f}", "error") if it.status else Span("  ok", "ok")
         head = Row((*self._when(it.at), *self._name(it.sender, _TEXT_AT - 9), Span(verb, "key"), mark), _TEXT_AT)
-        lines = [line for line in command.split("\n") if _PUSH.search(line) or _REQUEST.search(line)]
+        lines = [line for line in command.split("\n") if _SHARE.search(line) or _REQUEST.search(line)]
         return [head, *block(self, "\n".join(lines), _TEXT_AT, "muted", 5)]

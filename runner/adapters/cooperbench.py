@@ -17,7 +17,7 @@ from runner.adapters.evaluations import read_tested, with_tests
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
 from runner.adapters.quarantine import read_guarded
-from runner.adapters.result_files import load_result, no_result_outcome, result_outcome
+from runner.adapters.result_files import load_result, no_result_outcome, result_outcome, tail
 from runner.adapters.result_shape import NotAResult
 from runner.adapters.room import make_room, no_room
 from runner.adapters.run_files import write_run_files
@@ -162,7 +162,7 @@ def _read(plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> O
     staged = result_folder(folder / "logs", spec)
     try:
         outcome = result_outcome(load_result(staged / RESULT), spec, staged)
-        return with_tests(outcome, staged, folder / LOG_NAME) if plan.evaluate else outcome
+        return with_tests(outcome, staged, tail(folder / LOG_NAME)) if plan.evaluate else outcome
     except FileNotFoundError:
         outcome = no_result_outcome(folder / LOG_NAME, exit_status)
     except NotAResult as error:

@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runner.adapters.result_files import tail
 from runner.model.board import Board
 from runner.model.failure import one_line
 from runner.model.outcome import Evaluation, Outcome
@@ -38,13 +38,13 @@ def read_tested(folder: Path) -> Evaluation | None:
         return Evaluation(error="eval.json is not valid JSON")
 
 
-def with_tests(outcome: Outcome, folder: Path, log: Path) -> Outcome:
-    """The outcome of an attempt that was to be evaluated; `log` holds its last words."""
+def with_tests(outcome: Outcome, folder: Path, log: Sequence[str]) -> Outcome:
+    """The outcome of an attempt that was to be evaluated; `log` are the last lines it wrote."""
     if not outcome.is_result:
         return outcome
     tested = read_tested(folder)
     if tested is None:
-        said = f"; it said last: {lines[-1].strip()}" if (lines := tail(log)) else ""
+        said = f"; it said last: {log[-1].strip()}" if log else ""
         tested = Evaluation(error=one_line(f"the evaluation left no eval.json{said}"))
     return replace(outcome, tested=tested)
 

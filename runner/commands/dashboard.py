@@ -5,17 +5,20 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.adapters.evaluations import with_evaluations
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.client import FinishedSweep, RunningSweep, Source
-from runner.commands.first_contact import Work
 from runner.commands.guard import restored_terminal
 from runner.commands.sweeps import Known
 from runner.model.board import Board
 from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
+
+if TYPE_CHECKING:
+    from runner.commands.first_contact import Work
 
 LEFT = ("detached", "stopped", "over")
 """How a user leaves."""
@@ -55,7 +58,7 @@ def choose(sweeps: list[Known]) -> str | None:
         return choose_sweep(list(lines.values()))
 
 
-def show_first(looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]]], work: Work, root: Path) -> bool:
+def show_first(looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]]], work: "Work", root: Path) -> bool:
     """The screen of first contact; says whether the user wants the rehearsal."""
     from tui.first import Piece, Workshop, open_first
 

@@ -18,6 +18,7 @@ from runner.adapters.delivery import result_folder
 from runner.adapters.evaluations import EVAL, deliver_evaluation, read_tested, stage, with_tests
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import LOG_NAME, ProcessLauncher
+from runner.adapters.result_files import tail
 from runner.engine.attempt import GRACE_S
 from runner.engine.ports import Containers, LaunchOrder, LaunchRefused
 from runner.model.failure import one_line
@@ -114,7 +115,7 @@ class Evaluations:
             await anyio.to_thread.run_sync(self._begin, token, folder, target, staged)
             order = self._files.evaluation(self._plan, row.spec, max(1, len(row.attempts)), token, folder)
             await self._process(order, token)
-            outcome = with_tests(Outcome(None, "", "", None), staged, folder / LOG_NAME)
+            outcome = with_tests(Outcome(None, "", "", None), staged, tail(folder / LOG_NAME))
             tested = outcome.tested or Evaluation()
             if tested.verdict != "error":
                 await anyio.to_thread.run_sync(deliver_evaluation, staged, target)

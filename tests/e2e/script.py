@@ -31,6 +31,7 @@ class Caller:
     agent: str
     peer: str
     messaging: bool
+    git: bool
     prompts: str = field(repr=False)
 
     @property
@@ -60,6 +61,7 @@ def caller_of(conversation: Conversation) -> Caller | None:
         agent=agent[1] if agent else "solo",
         peer=peer[1] if peer else "",
         messaging="## Messaging" in prompts,
+        git="is a real git remote" in prompts,
         prompts=prompts,
     )
 
@@ -134,6 +136,9 @@ def next_step(caller: Caller, step: int, behaviour: Behaviour) -> Step:
     steps.append(Step("I write the code.", edit, meet=len(steps) > 1))
     if behaviour != "empty":
         steps.append(Step("I open the pull request.", _publish(caller)))
+    if caller.git and caller.peer and behaviour != "empty":
+        seen = f"git fetch -q origin && git log -1 --format='seen: %s' origin/{caller.peer}"
+        steps.append(Step("I look at what my colleague has pushed.", seen, meet=True))
     steps.append(Step("All is done.", "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT"))
     return steps[min(step, len(steps) - 1)]
 

@@ -133,6 +133,17 @@ def test_help_does_not_wait_for_heavy_imports(argv: list[str], folder: Path) -> 
     assert done.returncode == (2 if argv == ["rnu"] else 0)
 
 
+def test_attaching_imports_nothing_that_only_a_runner_needs() -> None:
+    """Imports are nearly all of the half second that it may take; pydantic alone is a fifth of one."""
+    code = (
+        "import sys, runner.commands.attach, tui.app\n"
+        "heavy = {'litellm', 'docker', 'pydantic', 'openai', 'tomllib', 'runner.daemon', 'tui.patch', 'tui.steps'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "[]\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "says"),
     [

@@ -8,14 +8,14 @@ import pytest
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.ids import JobId
-from runner.model.outcome import Outcome
+from runner.model.outcome import Evaluation, Outcome
 from runner.model.rows import AgentRow, JobRow
 from runner.model.supplies import Supply, image_name, lacking
 from tests.pilot.boards import NOW, START, Maker, begun, failure, middle, recorded
 from tui import format as fmt
 from tui.glyphs import ASCII, UNICODE, Glyphs
 from tui.present import banner, head_line, outlook, settings_lines, totals_line
-from tui.rows import Eyes, job_line, pair_row, tries_lines
+from tui.rows import Eyes, doing_of, job_line, pair_row, tries_lines
 from tui.text import Line, fit, fit_middle, spread, width_of
 
 EYES = Eyes(NOW, 60.0, 3, UNICODE)
@@ -298,3 +298,21 @@ def test_what_is_down_is_said_above_the_table_once_for_each_cause() -> None:
         "DOWN: 2 things that jobs wait for: Docker does not answer",
         "DOWN: Redis: it refuses connections",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "tested", "shown", "tone"),
+    [
+        ("Submitted", Evaluation((True, True)), "both passed", "ok"),
+        ("Submitted", Evaluation((True, False)), "1 of 2 passed", "soft"),
+        ("LimitsExceeded", Evaluation((False, True)), "1 of 2, LimitsExceeded", "soft"),
+        ("Submitted", Evaluation(error="no base"), "eval failed", "warn"),
+    ],
+)
+def test_an_evaluated_result_shows_its_tests_first(status: str, tested: Evaluation, shown: str, tone: str) -> None:
+    done = row_of(middle().board, "done")
+    row = replace(done, outcome=Outcome(None, status, "result.json", 0.1, 5, 9, tested=tested))
+    assert doing_of(row, EYES) == (shown, tone)
+    assert shown.casefold() in pair_row(row, 0, EYES).find
+    assert any("tests: " in said(line) for line in tries_lines(replace(row, attempts=(
+        replace(row.attempts[-1], outcome=row.outcome),)), EYES, 80))  # fmt: skip

@@ -86,10 +86,11 @@ def test_the_same_words_twice_are_two_messages(tmp_path: Path) -> None:
     [
         ("git push", True), ("git -C /w push -u origin x", True), ("cd x && git --no-pager push", True),
         ("git stash push", False), ("echo pushing git", False), ("git pushy", False), ("gh pr create -t x", True),
+        ("git fetch -q origin && git log", True), ("git pull --rebase", True), ("git pulls", False),
         ("gh pr list", False), ("git commit -m 'push it'", False), ("git -c a=b push", True),
     ],
 )  # fmt: skip
-def test_pushes_and_pull_requests(tmp_path: Path, command: str, seen: bool) -> None:
+def test_pushes_pulls_and_pull_requests(tmp_path: Path, command: str, seen: bool) -> None:
     Probe(tmp_path).step("agent1", 1, 1, command)
     assert bool(whole(TalkReading(JobFiles(tmp_path), UNICODE)).count) == seen
 
