@@ -18,6 +18,7 @@ ANSWER_S = 30
 """A container that has not told by then hangs."""
 LABEL = "coopdeck.check"
 STALE_S = 600.0
+_CHECK = "check."
 MOST = 500
 """Verdicts that are remembered; the oldest go first."""
 
@@ -92,7 +93,8 @@ def check(engine: Engine, name: str, image: str, answer_s: int = ANSWER_S) -> Ve
             image,
             entrypoint=[_SHELL],
             command=["-c", _SCRIPT],
-            labels={LABEL: _owner()},
+            # With a token, so that coopdeck clean lists it as it does what attempts have left.
+            labels={LABEL: _owner(), "coopdeck.token": _owner(), "coopdeck.sweep": "images", "coopdeck.job": name},
             host_config=api.create_host_config(network_mode="none", auto_remove=False),
         )["Id"]
         api.start(made)
@@ -153,12 +155,18 @@ def _remove(engine: Engine, container: str) -> bool:
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()} {os.getpid()} {started_ticks(os.getpid())}"
+    return f"{_CHECK}{os.getpid()}.{started_ticks(os.getpid())}.{socket.gethostname()}"
+
+
+def abandoned(token: str) -> bool:
+    """Whether this is the token of a check whose process, one of this machine's, is gone."""
+    words = token.removeprefix(_CHECK).split(".", 2)
+    if not token.startswith(_CHECK) or len(words) != 3 or not words[0].isdigit() or words[2] != socket.gethostname():
+        return False
+    return str(started_ticks(int(words[0]))) != words[1]
 
 
 def _alive(made: Mapping[str, Any]) -> bool:
     """Whether the process that made it may still remove it; of another machine's we only know the time."""
-    words = str((made.get("Labels") or {}).get(LABEL, "")).split()
-    if len(words) == 3 and words[0] == socket.gethostname() and words[1].isdigit():
-        return str(started_ticks(int(words[1]))) == words[2]
-    return time.time() - float(made.get("Created") or 0) < STALE_S
+    token = str((made.get("Labels") or {}).get(LABEL, ""))
+    return not abandoned(token) and time.time() - float(made.get("Created") or 0) < STALE_S

@@ -30,7 +30,8 @@ def execute(options: argparse.Namespace) -> int:
     missing = [name for name in needed if name not in here]
     sizes = registry_sizes(engine, missing, within_s=SIZES_S) if missing else {}
     show = Show(len(needed), len(here), as_json=bool(options.json))
-    show.say(_forecast(engine, needed, missing, sizes))
+    for line in _forecast(engine, needed, missing, sizes):
+        show.say(line)
     fetch = _fetch_bytes(missing, sizes)
     room = free_bytes(engine)
     if missing and room is not None and fetch * UNPACKED > room and not options.yes:
@@ -80,15 +81,15 @@ def _fetch_bytes(missing: Sequence[str], sizes: Mapping[str, int]) -> float:
     return sum(sizes.get(name, typical) for name in missing)
 
 
-def _forecast(engine: Engine, needed: Mapping[str, int], missing: Sequence[str], sizes: Mapping[str, int]) -> str:
+def _forecast(engine: Engine, needed: Mapping[str, int], missing: Sequence[str], sizes: Mapping[str, int]) -> list[str]:
     if not missing:
-        return f"all {len(needed)} images are here already"
+        return [f"all {len(needed)} images are here already"]
     fetch = _fetch_bytes(missing, sizes)
     known = sum(name in sizes for name in missing)
     source = "as the registry tells" if known == len(missing) else "an estimate"
     room = free_bytes(engine)
     free = "" if room is None else f"; {size(room)} free where images live"
-    return (
-        f"{len(missing)} of {len(needed)} images are missing: about {size(fetch)} to fetch ({source}), "
-        f"about {size(fetch * UNPACKED)} on disk, less where they share layers{free}"
-    )
+    return [
+        f"{len(missing)} of {len(needed)} images are missing: about {size(fetch)} to fetch ({source})",
+        f"about {size(fetch * UNPACKED)} on disk, less where they share layers{free}",
+    ]

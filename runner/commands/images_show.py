@@ -26,6 +26,7 @@ class Show:
         self._json = as_json
         self._bars = not as_json and sys.stdout.isatty()
         self._now: dict[str, Supply] = {}
+        self._fetched: dict[str, int] = {}
         self._said: dict[str, tuple[tuple[str, str], float]] = {}
         self._drawn = 0
         self._full, self._rest = ("█", "·") if (sys.stdout.encoding or "").lower().startswith("utf") else ("#", ".")
@@ -37,6 +38,7 @@ class Show:
 
     async def told(self, supply: Supply) -> None:
         self._now[supply.name] = supply
+        self._fetched[supply.name] = max(supply.done_bytes, self._fetched.get(supply.name, 0))
         if self._json:
             self._print_json(supply)
         elif not self._bars:
@@ -77,7 +79,7 @@ class Show:
         arrived = sum(supply.state == "there" for supply in self._now.values())
         failed = sum(supply.state == "failed" for supply in self._now.values())
         waiting = sum(not _moves(supply) for supply in self._now.values()) - arrived - failed
-        done = sum(supply.done_bytes for supply in self._now.values())
+        done = sum(self._fetched.values())
         foot = f"{self._here + arrived} of {self._images} here, {waiting} wait, {failed} failed, {size(done)} fetched"
         up = f"\x1b[{self._drawn}A\r\x1b[J" if self._drawn else ""
         sys.stdout.write(up + "".join(f"{plain(line)[: width - 1]}\n" for line in [*shown, foot]))
@@ -85,14 +87,14 @@ class Show:
         self._drawn = len(shown) + 1
 
     def _bar(self, supply: Supply, width: int) -> str:
-        name = short_image(supply.name)[:NAME]
+        name, says = short_image(supply.name)[:NAME], supply.says.removeprefix("pulling, ")
         percent = supply.percent
         cells = max(6, min(24, width - NAME - 44))
         full = 0 if percent is None else percent * cells // 100
         bar = self._full * full + self._rest * (cells - full)
         number = f"{percent:3}%" if percent is not None else "   -"
         bytes_ = f"{size(supply.done_bytes)}/{size(supply.total_bytes)}" if supply.total_bytes else ""
-        return f"{name:{NAME}} {bar} {number} {bytes_:>15}  {supply.says}"
+        return f"{name:{NAME}} {bar} {number} {bytes_:>15}  {says}"
 
 
 def _moves(supply: Supply) -> bool:

@@ -11,6 +11,7 @@ import anyio.to_thread
 
 from runner.adapters import strays
 from runner.adapters.containers import DockerContainers, DockerSilent, Made, docker_program
+from runner.adapters.image_check import abandoned
 from runner.adapters.places import SweepLock
 from runner.adapters.processes import started_ticks
 from runner.adapters.redis_servers import redis_token
@@ -126,7 +127,8 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
         locks[named(sweep)] = lock
     try:
         tokens = {token for token, sweep in left.tokens.items() if sweep in locks}
-        anyio.run(_remove_in_docker, left, tokens)
+        checks = {made.token for made in left.containers if abandoned(made.token)}
+        anyio.run(_remove_in_docker, left, tokens | checks)
         anyio.run(_end, tokens)
         for owned in left.sockets + left.copies:
             if owned.sweep in locks and owned.path is not None:
@@ -198,7 +200,11 @@ def _docker() -> DockerContainers:
 async def _look_in_docker(left: Left) -> None:
     try:
         with anyio.fail_after(DOCKER_S):
-            left.containers = [made for made in await _docker().containers(sizes=True) if made.token in left.tokens]
+            left.containers = [
+                made
+                for made in await _docker().containers(sizes=True)
+                if made.token in left.tokens or abandoned(made.token)
+            ]
             left.volumes = [made for made in await _docker().volumes() if made.token in left.tokens]
     except TimeoutError:
         left.docker = f"Docker has not answered for {DOCKER_S:g} s"
