@@ -10,7 +10,8 @@ import anyio
 import anyio.to_thread
 
 from runner import probe
-from runner.adapters.containers import shim_in_path, shim_variables
+from runner.adapters.container_streams import PLACES, FollowedProbe
+from runner.adapters.containers import docker_program, shim_in_path, shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
 from runner.adapters.dotenv_file import project_dotenv
 from runner.adapters.evaluations import read_tested, with_tests
@@ -21,7 +22,7 @@ from runner.adapters.result_files import load_result, no_result_outcome, result_
 from runner.adapters.result_shape import NotAResult
 from runner.adapters.room import make_room, no_room
 from runner.adapters.run_files import write_run_files
-from runner.engine.ports import LaunchOrder
+from runner.engine.ports import LaunchOrder, Progress
 from runner.model.board import Board
 from runner.model.failure import one_line
 from runner.model.outcome import Outcome
@@ -124,7 +125,9 @@ class CooperbenchFiles:
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         return await anyio.to_thread.run_sync(delivered_result, plan, spec)
 
-    def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> ProbeLog:
+    def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> Progress:
+        if plan.agent in PLACES and plan.backend == "docker" and plan.rehearsal is None:
+            return FollowedProbe(plan, spec, folder, docker_program(self._caller))
         return ProbeLog(folder, spec.model, plan.prices)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:

@@ -60,6 +60,11 @@ class ProbeLog:
         self._containers: dict[str, StartedContainer] = {}
         self._started: list[StartedContainer] = []
 
+    @property
+    def started(self) -> tuple[StartedContainer, ...]:
+        """All containers told of so far."""
+        return tuple(self._containers.values())
+
     async def news(self) -> tuple[Sighting, ...]:
         """The agents of which something new is known since the last call, and the containers started since."""
         return await anyio.to_thread.run_sync(self._news)

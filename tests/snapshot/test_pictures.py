@@ -81,15 +81,21 @@ def test_a_job_full_screen(snap_compare: Compare, tmp_path: Path) -> None:
     assert snap_compare(app_for(tmp_path, middle()), press=["enter"], terminal_size=SMALL, run_before=settled)
 
 
-def with_files(tmp_path: Path) -> CoopdeckApp:
-    """The first job's pair talks, and has patches."""
+def with_files(tmp_path: Path, *, finished: bool = False) -> CoopdeckApp:
+    """The first job's pair talks, and has patches; or has talked, and its result is delivered."""
     maker = middle()
     app = app_for(tmp_path, maker)
-    board = maker.board
-    row = next(board.jobs[job] for job in board.order if board.jobs[job].state == "running")
+    job = next(job for job in maker.board.order if maker.board.jobs[job].state == "running")
+    row = maker.board.jobs[job]
     folder, pair = tmp_path / row.attempts[-1].folder, row.spec.pair
-    talking(folder)
-    patched(folder / "logs" / row.spec.run_name / "coop" / pair.repo / str(pair.task) / pair.folder)
+    probe = talking(folder)
+    results = Path("logs") / row.spec.run_name / "coop" / pair.repo / str(pair.task) / pair.folder
+    patched((tmp_path if finished else folder) / results)
+    if finished:
+        for agent in ("agent1", "agent2"):
+            probe.tell("agent_end", agent, 60, status="Submitted", error=None)
+        maker.end(job, recorded()[job][1], settle=False, at=NOW - 0.1)
+        maker.happen(ev.ResultDelivered(job, 1, str(results)), ev.JobSettled(job, "done"))
     return app
 
 
@@ -103,6 +109,25 @@ def test_a_pane(snap_compare: Compare, tmp_path: Path, pane: str, size: tuple[in
         await pilot.press("enter", pane)
         await settled(pilot)
         await pilot.press(*(("g", "space") if pane == "2" else ()))
+
+    assert snap_compare(app, terminal_size=size, run_before=pressed)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
+@pytest.mark.parametrize("pane", ["1", "2", "3", "4", "5"], ids=["log", "steps", "talk", "patch", "tries"])
+def test_a_pane_of_a_finished_job(
+    snap_compare: Compare, tmp_path: Path, pane: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = with_files(tmp_path, finished=True)
+    board = middle().board
+    job = next(job for job in board.order if board.jobs[job].state == "running")
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        app.screen.table.select(job)  # type: ignore[attr-defined]
+        await pilot.press("enter", pane)
+        await settled(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=pressed)
 

@@ -48,7 +48,8 @@ class Prompt(Horizontal):
         self._input.value = text
         self._input.cursor_position = len(text)
         self.display = True
-        self._input.focus()
+        # At once: of keys typed together, the next ones are words already.
+        self.screen.set_focus(self._input)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()

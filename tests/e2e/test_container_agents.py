@@ -1,0 +1,90 @@
+"""Agents that work inside their container, by upstream's own adapters: seen at work through the container.
+
+Their programs are stand-ins that write the documented streams: neither can be installed or paid for here.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.dataset import IMAGES, REPO
+from tests.e2e.streams import CLAUDE, CODEX, SPENT_USD, stand_in
+
+pytestmark = pytest.mark.docker
+
+TASK = 9
+PAUSE_S = 1.2
+NOTHING = "#!/bin/sh\nexit 0\n"
+
+
+@pytest.fixture(scope="module")
+def image(toy_images: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A toy image in which there is nothing left to install."""
+    folder = tmp_path_factory.mktemp("image")
+    programs = {
+        "apt-get": NOTHING, "npm": NOTHING, "claude": stand_in(CLAUDE, PAUSE_S), "codex": stand_in(CODEX, PAUSE_S)
+    }  # fmt: skip
+    for name, text in programs.items():
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    (folder / "Dockerfile").write_text(f"FROM {IMAGES[0]}\nCOPY {' '.join(programs)} /usr/local/bin/\n")
+    name = f"{IMAGES[0].rpartition(':')[0]}:task{TASK}"
+    build = ["docker", "build", "-q", "-t", name, str(folder)]
+    made = subprocess.run(
+        build, env={**os.environ, "DOCKER_BUILDKIT": "0"}, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return name
+
+
+@pytest.fixture(scope="module")
+def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("container") / "dataset"
+    shutil.copytree(toy_dataset, folder)
+    shutil.copytree(folder / REPO / "task1", folder / REPO / f"task{TASK}")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("agent", "model", "steps"), [("claude_code", "anthropic/claude-sonnet-4-6", 3), ("codex", "openai/gpt-5.5", 3)]
+)
+def test_steps_and_tokens_are_seen_while_it_works(
+    cooperbench_program: Path, image: str, dataset: Path, tmp_path: Path, agent: str, model: str, steps: int
+) -> None:
+    asked = ["run", "c", "--pairs", f"{REPO}/{TASK}/f1_f2", "--settings", "solo", "-m", model, "-a", agent]
+    where = ["--dataset-dir", str(dataset), "--cooperbench", str(cooperbench_program)]
+    ran = subprocess.run(
+        [sys.executable, "-P", "-m", "runner.cli", *asked, *where, "--headless", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "ANTHROPIC_API_KEY": "sk-nobody", "OPENAI_API_KEY": "sk-nobody"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    lines: list[dict[str, Any]] = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    seen = [line for line in lines if line["type"] == "AgentSeen"]
+    ended = next(number for number, line in enumerate(lines) if line["type"] == "AttemptEnded")
+    live = [line for line in lines[:ended] if line["type"] == "AgentSeen" and line["doing"] != "ended"]
+    assert {line["steps"] for line in live} & set(range(1, steps + 1)), seen
+    assert max(line["steps"] for line in seen) == steps
+    # No call tells its price: it stays unknown until upstream says what it was.
+    assert {line["cost_usd"] for line in live} == {None}
+    outcome = lines[ended]["outcome"]
+    assert outcome["status"] == "Submitted"
+    if agent == "claude_code":
+        assert outcome["cost_usd"] == pytest.approx(SPENT_USD)
+        assert any(line["tokens"]["input"] > 0 for line in live), live
+    (probe,) = tmp_path.glob(".coopdeck/sweeps/c/attempts/*/1/probe.jsonl")
+    told = [json.loads(line) for line in probe.read_text().splitlines()]
+    assert [line["step"] for line in told if line["type"] == "step"] == list(range(1, steps + 1))
+    assert sum(line["type"] == "exec_end" for line in told) == 2
+    named = ["docker", "ps", "-aq", "--filter", "label=coopdeck.sweep=c"]
+    assert subprocess.run(named, capture_output=True, text=True, check=True).stdout == ""

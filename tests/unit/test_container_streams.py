@@ -1,0 +1,142 @@
+"""An agent's stream, followed through a `docker` that runs what it is asked to on this machine."""
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runner.adapters import container_streams as streams
+from runner.adapters.agent_streams import ClaudeStream
+from runner.adapters.container_streams import FollowedProbe
+from runner.engine.ports import AgentProgress
+from tests.e2e.streams import CLAUDE
+from tests.unit.fakes import jobs, the_plan
+
+ID = "0123456789abcdef" * 4
+DOCKER = """#!/bin/sh
+echo "$*" >> "{calls}"
+case "$1" in
+ps) cat "{up}" ;;
+exec) shift 2; exec "$@" ;;
+*) exit 1 ;;
+esac
+"""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an attempt whose probe has told of a container, and a stream that is empty so far."""
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(calls=tmp_path / "calls", up=tmp_path / "up"))
+    docker.chmod(0o755)
+    (tmp_path / "up").write_text(f"{ID}\n")
+    (tmp_path / "1").mkdir()
+    begun = [{"type": "agent_begin", "framework": "claude_code"}, {"type": "container", "name": "m", "id": ID[:12]}]
+    (tmp_path / "1" / "probe.jsonl").write_text(
+        "".join(json.dumps({**one, "agent": "solo", "at": 1.0}) + "\n" for one in begun)
+    )
+    monkeypatch.setattr(streams, "PLACES", {"claude_code": (str(tmp_path / "stream"), ClaudeStream)})
+    monkeypatch.setattr(streams, "LOOK_S", 0.0)
+    return tmp_path
+
+
+def follower(place: Path) -> FollowedProbe:
+    plan = replace(the_plan(), agent="claude_code")
+    return FollowedProbe(plan, jobs(1)[0], place / "1", str(place / "docker"))
+
+
+def look(probe: FollowedProbe) -> AgentProgress | None:
+    """What is known of the agent after two looks: one that adds, one that tells."""
+    seen = [*anyio.run(probe.news), *anyio.run(probe.news)]
+    return next((one for one in reversed(seen) if isinstance(one, AgentProgress)), None)
+
+
+def write(place: Path, text: str) -> None:
+    with (place / "stream").open("a") as out:
+        out.write(text)
+
+
+def steps(place: Path) -> list[int]:
+    told: list[dict[str, Any]] = [json.loads(line) for line in (place / "1" / "probe.jsonl").read_text().splitlines()]
+    return [line["step"] for line in told if line["type"] == "step"]
+
+
+def test_it_is_told_as_it_grows_and_never_twice(place: Path) -> None:
+    probe = follower(place)
+    first = look(probe)
+    assert first is not None
+    assert (first.doing, first.cost_usd) == ("unseen", None)
+    text = "npm warn: not JSON\n" + "".join(json.dumps(event) + "\n" for event in CLAUDE)
+    half = text.index('"m2"') + 20
+    write(place, text[:half])
+    seen = look(probe)
+    assert seen is not None
+    assert (seen.steps, seen.cost_usd, seen.tokens.input) == (1, None, 1500)
+    write(place, text[half:])
+    seen = look(probe)
+    assert seen is not None
+    assert (seen.steps, seen.tokens.output, seen.cost_usd) == (3, 300, None)
+    assert steps(place) == [1, 2, 3]
+    # Another runner of the same sweep goes on where this one stopped.
+    again = follower(place)
+    look(again)
+    write(
+        place,
+        json.dumps({**CLAUDE[1], "message": {**CLAUDE[1]["message"], "id": "m4"}})
+        + "\n"
+        + json.dumps(CLAUDE[3])
+        + "\n",
+    )
+    seen = look(again)
+    assert seen is not None
+    assert seen.steps == 4
+    assert steps(place) == [1, 2, 3, 4]
+
+
+def test_a_stream_that_begins_anew_is_read_anew(place: Path) -> None:
+    probe = follower(place)
+    write(place, "".join(json.dumps(event) + "\n" for event in CLAUDE))
+    look(probe)
+    (place / "stream").write_text("".join(json.dumps(event) + "\n" for event in CLAUDE[:4]))
+    look(probe)
+    look(probe)
+    assert steps(place) == [1, 2, 3, 4]
+
+
+def test_only_our_own_container_is_entered(place: Path) -> None:
+    (place / "up").write_text("f" * 64 + "\n")
+    write(place, "".join(json.dumps(event) + "\n" for event in CLAUDE))
+    look(follower(place))
+    calls = (place / "calls").read_text()
+    spec = jobs(1)[0]
+    assert f"--filter label=coopdeck.job={spec.id} --filter label=coopdeck.attempt=1" in calls
+    assert "exec" not in calls
+    assert steps(place) == []
+
+
+def test_a_docker_that_fails_or_hangs_costs_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "WAIT_S", 0.3)
+    for text in ("#!/bin/sh\nexit 1\n", "#!/bin/sh\nexec sleep 60\n", "#!/bin/sh\necho x; kill $$\n"):
+        (place / "docker").write_text(text)
+        probe = follower(place)
+        seen = look(probe)
+        assert seen is not None
+        assert seen.doing == "unseen"
+        # And it is not asked again at once.
+        assert probe._next > time.monotonic() + 20
+    (place / "docker").unlink()
+    assert look(follower(place)) is not None
+
+
+def test_a_line_without_end_is_not_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LINE_LIMIT", 1000)
+    probe = follower(place)
+    write(place, "{" + "x" * 5000)
+    look(probe)
+    write(place, "y" * 100 + "\n" + "".join(json.dumps(event) + "\n" for event in CLAUDE[1:3]))
+    look(probe)
+    assert steps(place) == [1]
