@@ -23,12 +23,13 @@ from runner.commands.setup_files import write_env_example, write_settings
 from runner.commands.setup_report import Report
 from runner.model.failure import one_line
 from runner.model.refusal import PreflightRefused, UsageRefused
+from runner.model.selection import DatasetIndex
 
 DATASET = "dataset"
 NEXT = (
-    "next: coopdeck doctor                                   is everything there?\n"
-    "      coopdeck images pull --subset lite                the images of the tasks\n"
-    "      coopdeck run first --subset lite --smoke 5 -m MODEL --budget 20"
+    "next: coopdeck doctor -m MODEL",
+    "      coopdeck images pull --subset {0} --smoke 5",
+    "      coopdeck run first --subset {0} --smoke 5 -m MODEL --budget 20",
 )
 
 
@@ -43,7 +44,7 @@ def execute(options: argparse.Namespace) -> int:
     try:
         with _ended_by_term(), setup_lock(root, lambda holder: _waits(report, holder)):
             program = EnvironmentStep(root, wanted, python, report).run()
-            dataset.run(program, report)
+            index = dataset.run(program, report)
             write_settings(root, dataset.named, table, report)
             write_env_example(root, report)
     except (PreflightRefused, UsageRefused) as refused:
@@ -52,8 +53,9 @@ def execute(options: argparse.Namespace) -> int:
         raise
     finally:
         report.close()
-    for line in NEXT.splitlines():
-        report.say(line)
+    subset = "lite" if "lite" in index.subsets else next(iter(index.subsets), "all")
+    for line in NEXT:
+        report.say(line.format(subset))
     return 0
 
 
@@ -105,8 +107,9 @@ class _Dataset:
                 f"{'is' if len(missing) == 1 else 'are'} missing or empty, like {missing[0]}; mend it or name another"
             )
 
-    def run(self, program: Path, report: Report) -> None:
-        """
+    def run(self, program: Path, report: Report) -> DatasetIndex:
+        """See that it is there.
+
         Raises:
             PreflightRefused: it cannot be downloaded.
         """
@@ -114,11 +117,11 @@ class _Dataset:
         tasks = sum(len(of_repo) for of_repo in index.features.values())
         if self.named is not None:
             report.end(DATASET, "there", f"{_count(tasks, 'task')} in {self.named}")
-            return
+            return index
         folder = self._root / DATASET
         if not missing_texts(folder, index):
             report.end(DATASET, "there", f"{_count(tasks, 'task')} in {folder}")
-            return
+            return index
         report.begin(DATASET, "cooperbench prepare downloads it")
 
         def line(text: str) -> None:
@@ -139,6 +142,7 @@ class _Dataset:
                 "when its host can be reached, or name a dataset that you have with --dataset-dir"
             )
         report.end(DATASET, "done", f"{_count(tasks, 'task')} in {folder}")
+        return index
 
 
 def _count(number: int, word: str) -> str:
