@@ -18,7 +18,7 @@ from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
 
 if TYPE_CHECKING:
-    from runner.commands.first_contact import Work
+    from runner.commands.first_contact import SetUp
 
 LEFT = ("detached", "stopped", "over")
 """How a user leaves."""
@@ -58,7 +58,9 @@ def choose(sweeps: list[Known]) -> str | None:
         return choose_sweep(list(lines.values()))
 
 
-def show_first(looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]]], work: "Work", root: Path) -> bool:
+def show_first(
+    looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]]], set_up: "SetUp", root: Path
+) -> bool:
     """The screen of first contact; says whether the user wants the rehearsal."""
     from tui.first import Piece, Workshop, open_first
 
@@ -66,7 +68,7 @@ def show_first(looked_at: Callable[[], Awaitable[Sequence[tuple[str, bool, str]]
         return [Piece(*found) for found in await looked_at()]
 
     with restored_terminal():
-        return open_first(Workshop(look, work, work.log), root) is not None
+        return open_first(Workshop(look, set_up, set_up.log), root) is not None
 
 
 def exit_status(board: Board) -> int:

@@ -40,7 +40,7 @@ def execute(root: Path) -> int:
         return 0
     from runner.commands.dashboard import show_first
 
-    if show_first(lambda: anyio.to_thread.run_sync(looked_at, root, os.environ), Work(root), root):
+    if show_first(lambda: anyio.to_thread.run_sync(looked_at, root, os.environ), SetUp(root), root):
         os.execv(sys.executable, [*COOPDECK, "demo"])  # noqa: S606 - our own program takes our place
     return 0
 
@@ -107,27 +107,24 @@ def _key(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str]:
     return "key", False, "no ..._API_KEY in the environment, nor in .env"
 
 
-class Work:
-    """Runs our own commands, their lines in a file each."""
+class SetUp:
+    """Runs `coopdeck setup`, its lines in a file."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.log = Places(root).state / "setup.log"
 
-    def log(self, command: str) -> Path:
-        return Places(self._root).state / f"{command}.log"
-
-    async def __call__(self, command: str) -> int:
-        """The exit status of `coopdeck COMMAND`; who cancels this ends it.
+    async def __call__(self) -> int:
+        """The exit status; who cancels this ends it.
 
         Raises:
             OSError: it cannot be started.
         """
-        path = self.log(command)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        async with await anyio.open_file(path, "wb") as log:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        async with await anyio.open_file(self.log, "wb") as log:
             # A session of its own: a ctrl+c that the terminal sends while the screen is torn down is not for it.
             process = await anyio.open_process(
-                [*COOPDECK, command],
+                [*COOPDECK, "setup"],
                 cwd=self._root,
                 stdin=subprocess.DEVNULL,
                 stdout=log.wrapped,

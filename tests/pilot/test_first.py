@@ -9,6 +9,7 @@ import pytest
 from tests.pilot.test_dashboard import drawn
 from tui.first import FirstApp, Piece, Workshop
 from tui.screens.ask import Ask
+from tui.screens.doctor import DoctorScreen
 
 pytestmark = pytest.mark.anyio
 
@@ -17,32 +18,28 @@ class FakeWorkshop:
     """Setup brings the environment, unless it fails; it ends when it is let go."""
 
     def __init__(self, folder: Path, status: int = 0) -> None:
-        self.folder = folder
+        self.log = folder / "setup.log"
         self.status = status
         self.there = False
-        self.worked: list[str] = []
-        self.ended: list[str] = []
+        self.began = self.ended = 0
         self.go = anyio.Event()
 
     async def look(self) -> Sequence[Piece]:
         says = "0.0.29, on Python 3.12.1" if self.there else "no environment for it yet"
         return [Piece("cooperbench", self.there, says), Piece("docker", True, "Engine 27.0 answers")]
 
-    async def work(self, command: str) -> int:
-        self.worked.append(command)
-        self.log(command).write_text("python         there already: 3.12.1\n")
+    async def set_up(self) -> int:
+        self.began += 1
+        self.log.write_text("python         there already: 3.12.1\n")
         try:
             await self.go.wait()
         finally:
-            self.ended.append(command)
+            self.ended += 1
         self.there = self.status == 0
         return self.status
 
-    def log(self, command: str) -> Path:
-        return self.folder / f"{command}.log"
-
     def app(self, *, ascii_only: bool = False) -> FirstApp:
-        return FirstApp(Workshop(self.look, self.work, self.log), Path("/a/project"), ascii_only=ascii_only)
+        return FirstApp(Workshop(self.look, self.set_up, self.log), Path("/a/project"), ascii_only=ascii_only)
 
 
 async def test_it_says_what_is_missing_and_does_it_on_a_key(tmp_path: Path) -> None:
@@ -57,7 +54,7 @@ async def test_it_says_what_is_missing_and_does_it_on_a_key(tmp_path: Path) -> N
         await pilot.press("u")
         await pilot.pause(0.3)
         assert "python         there already: 3.12.1" in drawn(app)
-        await pilot.press("h")  # one thing at a time
+        await pilot.press("u")  # once at a time
         await pilot.pause()
         assert "coopdeck setup is at work" in app.first.foot.notice
         workshop.go.set()
@@ -65,7 +62,7 @@ async def test_it_says_what_is_missing_and_does_it_on_a_key(tmp_path: Path) -> N
         text = drawn(app)
         assert "ready: coopdeck run" in text
         assert "✓ cooperbench" in text
-        assert workshop.worked == ["setup"]
+        assert (workshop.began, workshop.ended) == (1, 1)
 
 
 async def test_a_failure_is_said_and_can_be_tried_again(tmp_path: Path) -> None:
@@ -76,10 +73,9 @@ async def test_a_failure_is_said_and_can_be_tried_again(tmp_path: Path) -> None:
         await pilot.press("u")
         await pilot.pause(0.3)
         assert "ended with exit status 3" in drawn(app)
-        await pilot.press("h")
+        await pilot.press("u")
         await pilot.pause(0.3)
-        assert workshop.worked == ["setup", "doctor"]
-        assert "coopdeck doctor" in drawn(app)
+        assert workshop.ended == 2
 
 
 async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
@@ -94,13 +90,26 @@ async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
         await pilot.press("b")
         await pilot.pause()
         assert not isinstance(app.screen, Ask)
-        assert workshop.ended == []
+        assert workshop.ended == 0
         await pilot.press("d")
         await pilot.pause()
         await pilot.press("e")
         await pilot.pause(0.2)
-    assert workshop.ended == ["setup"]
+    assert workshop.ended == 1
     assert app.return_value is None
+
+
+async def test_the_doctor_is_asked_on_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FirstApp, "doctor_command", lambda _: ("/bin/true",))
+    app = FakeWorkshop(tmp_path).app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("h")
+        await pilot.pause()
+        assert isinstance(app.screen, DoctorScreen)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert app.screen_stack[-1] is app.first
 
 
 async def test_the_rehearsal_is_offered(tmp_path: Path) -> None:

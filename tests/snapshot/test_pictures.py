@@ -210,10 +210,10 @@ def test_first_contact(snap_compare: Compare, tmp_path: Path, plain: bool) -> No
             Piece("key", False, "no ..._API_KEY in the environment, nor in .env"),
         ]
 
-    async def work(_: str) -> int:
+    async def set_up() -> int:
         return 3
 
-    workshop = Workshop(look, work, lambda command: tmp_path / f"{command}.log")
+    workshop = Workshop(look, set_up, tmp_path / "setup.log")
     app = FirstApp(workshop, Path("/srv/study"), ascii_only=plain, theme=PLAIN if plain else DARK)
 
     async def pressed(pilot: Pilot[object]) -> None:

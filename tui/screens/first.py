@@ -25,10 +25,9 @@ from tui.widgets.pane import Pane
 
 REHEARSE = "rehearse"
 TICK_S = 1.0
-SETUP, DOCTOR = "setup", "doctor"
 OFFERS = {
     "set-up": "sets up what is missing: cooperbench (about 1 GB), the dataset, settings",
-    "ask-doctor": "asks the doctor: everything that a sweep needs, and how to mend it",
+    "doctor": "asks the doctor: everything that a sweep needs, and how to mend it",
     REHEARSE: "rehearses a recorded sweep of 300 jobs: no Docker, no key, no money",
 }
 READY = "ready: coopdeck run first --subset lite --smoke 5 -m MODEL --budget 20"
@@ -48,10 +47,10 @@ class Workshop:
     """What the screen can have done."""
 
     look: Callable[[], Awaitable[Sequence[Piece]]]
-    work: Callable[[str], Awaitable[int]]
-    """The exit status of `coopdeck setup` or `coopdeck doctor`, run to its end; cancelled, it is ended."""
-    log: Callable[[str], Path]
-    """Where that command's lines are written."""
+    set_up: Callable[[], Awaitable[int]]
+    """The exit status of `coopdeck setup`, run to its end; cancelled, it is ended."""
+    log: Path
+    """Where its lines are written."""
 
 
 class FirstScreen(Screen[None]):
@@ -77,7 +76,6 @@ class FirstScreen(Screen[None]):
         self.foot = Foot(keymap, "any", "first")
         self.foot.leaves = "leave"
         self._pieces: Sequence[Piece] | None = None
-        self._doing = ""
         self._began = 0.0
         self._worker: Worker[None] | None = None
         self._told = ""
@@ -148,37 +146,33 @@ class FirstScreen(Screen[None]):
     # -- what is being done -------------------------------------------------------------------------------------
 
     def _draw_rule(self) -> None:
-        if not self._doing:
+        if not self.rule.display:
             return
         width, rule = self.app.size.width, self._glyphs.rule
         state = f" {clock(monotonic() - self._began)} " if self._worker is not None else f" {self._told} "
-        left: Line = (Span(f"{rule} ", "bar"), Span(f"coopdeck {self._doing} ", "strong"))
+        left: Line = (Span(f"{rule} ", "bar"), Span("coopdeck setup ", "strong"))
         right: Line = (Span(state, "muted"), Span(rule, "bar"))
         fill = rule * max(0, width - width_of(left) - width_of(right))
         self.rule.show([(*left, Span(fill, "bar"), *right)])
 
+    async def action_doctor(self) -> None:
+        await self.app.run_action("doctor")
+
     def action_set_up(self) -> None:
-        self._begin(SETUP)
-
-    def action_ask_doctor(self) -> None:
-        self._begin(DOCTOR)
-
-    def _begin(self, command: str) -> None:
         if self._worker is not None:
-            self.say(f"coopdeck {self._doing} is at work: wait for it, or leave, which ends it", ok=False)
+            self.say("coopdeck setup is at work: wait for it, or leave, which ends it", ok=False)
             return
-        self._doing, self._began = command, monotonic()
-        self._worker = self.run_worker(self._work(command), group="work", exit_on_error=False)
-        self._draw_rule()
+        self._began = monotonic()
+        self._worker = self.run_worker(self._set_up(), group="work", exit_on_error=False)
 
-    async def _work(self, command: str) -> None:
+    async def _set_up(self) -> None:
         try:
-            path = self._workshop.log(command)
             self.pane.close()
-            self.pane.open(path, "nothing said yet")
+            self.pane.open(self._workshop.log, "nothing said yet")
             self.pane.display = self.rule.display = True
             self.pane.focus()
-            status = await self._workshop.work(command)
+            self._draw_rule()
+            status = await self._workshop.set_up()
             self._told = "done" if status == 0 else f"ended with exit status {status}"
         except OSError as error:
             self._told = f"cannot be run: {error.strerror or error}"
@@ -213,7 +207,7 @@ class FirstScreen(Screen[None]):
                 self.app.run_worker(ended(), exit_on_error=False)
 
         choices = (Choice("e", "end it and leave; repeated, it goes on with what is there"), Choice("b", "back"))
-        self.app.push_screen(Ask(f"coopdeck {self._doing} is at work.", choices, self._glyphs), answered)
+        self.app.push_screen(Ask("coopdeck setup is at work.", choices, self._glyphs), answered)
 
 
 _TONES: dict[bool, Tone] = {True: "ok", False: "error"}
