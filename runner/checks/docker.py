@@ -8,9 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.adapters.containers import docker_program
+from runner.adapters.docker_engine import EngineAway, endpoint
+from runner.adapters.image_check import Verdicts
+from runner.adapters.images import verdicts_path
+from runner.adapters.places import Places
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
 from runner.model.failure import one_line
+from runner.model.supplies import image_name
 
 CHECK = "docker"
 ANSWER_S = 15.0
@@ -39,7 +44,7 @@ def check_engine(wanted: Wanted) -> list[Finding]:
     if numbers < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         return [Finding(CHECK, "fail", f"the Docker Engine is {version}, older than {oldest}", "upgrade it")]
-    return [Finding(CHECK, "ok", f"Docker Engine {version} answers{_at(wanted)}")]
+    return [Finding(CHECK, "ok", f"Docker Engine {version} answers")]
 
 
 def check_storage(wanted: Wanted) -> list[Finding]:
@@ -54,7 +59,8 @@ def check_storage(wanted: Wanted) -> list[Finding]:
     if driver == "vfs":
         return [Finding("storage", "warn", "Docker's storage driver vfs copies a whole image for every container",
                         "set the engine up with overlay2")]  # fmt: skip
-    free = _free(folder) if not _remote(wanted) else None
+    # The files of an engine on another machine are not here, though a folder of that name may be.
+    free = _free(folder) if _host(wanted).startswith("unix://") else None
     if free is None:
         return [Finding("storage", "ok", f"{driver}; the room at {folder or 'its folder'} cannot be seen from here")]
     says = f"{driver}, {free / (1 << 30):.1f} GB free in {folder}"
@@ -69,41 +75,47 @@ def check_images(wanted: Wanted) -> list[Finding]:
     names = sorted({image_name(pair.repo, pair.task) for pair in wanted.pairs})
     if wanted.backend != "docker" or not names:
         return [Finding("images", "skipped", "no images are needed")]
-    gone = _missing(wanted, names)
-    if gone is None:
+    there = _there(wanted, names)
+    if there is None:
         return [Finding("images", "skipped", "unknown while no Docker Engine answers")]
+    known = Verdicts(verdicts_path(Places(wanted.root).state)).all()
+    bad = [f"{name}: {known[image].says}" for name, image in there.items() if image in known and not known[image].good]
+    if bad:
+        says = f"{len(bad)} of {len(names)} images are no good: {bad[0]}" + (" ..." if len(bad) > 1 else "")
+        return [Finding("images", "fail", says, "remove it with docker rmi, and pull it anew: coopdeck images pull")]
+    gone = [name for name in names if name not in there]
     if gone:
         says = f"{len(gone)} of {len(names)} images are not here: {gone[0]}" + (" ..." if len(gone) > 1 else "")
-        return [Finding("images", "warn", says, "pull them with: coopdeck images pull")]
-    return [Finding("images", "ok", f"all {len(names)} images are here")]
+        return [Finding("images", "warn", says, "a sweep pulls them as it goes; beforehand: coopdeck images pull")]
+    unseen = sum(image not in known for image in there.values())
+    left = f", {unseen} of them not verified (coopdeck images verify)" if unseen else ", and verified"
+    return [Finding("images", "ok", f"all {len(names)} images are here{left}")]
 
 
 def check_git_server(wanted: Wanted) -> list[Finding]:
     """Upstream builds this image with the first job that needs it, from Debian's packages."""
     if wanted.backend != "docker" or not wanted.needs_git:
         return [Finding("git server", "skipped", "needed with --git alone")]
-    gone = _missing(wanted, [GIT_IMAGE])
-    if gone is None:
+    there = _there(wanted, [GIT_IMAGE])
+    if there is None:
         return [Finding("git server", "skipped", "unknown while no Docker Engine answers")]
-    if gone:
+    if not there:
         return [Finding("git server", "warn", f"the image {GIT_IMAGE} is not here: the first --git job builds it",
                         "that needs Docker to reach Debian's mirrors")]  # fmt: skip
     return [Finding("git server", "ok", f"its image {GIT_IMAGE} is here")]
 
 
-def image_name(repo: str, task: int) -> str:
-    """As upstream names it."""
-    return f"akhatua/cooperbench-{repo.removesuffix('_task').replace('_', '-')}:task{task}"
-
-
-def _missing(wanted: Wanted, names: Sequence[str]) -> list[str] | None:
-    """Of these images, those that are not there; None when nobody knows."""
-    form = "{{range .RepoTags}}{{.}} {{end}}"
+def _there(wanted: Wanted, names: Sequence[str]) -> dict[str, str] | None:
+    """Of these images, the ids of those that are there; None when nobody knows."""
+    form = "{{.Id}}{{range .RepoTags}} {{.}}{{end}}"
     status, out, err = _call(wanted, "image", "inspect", "--format", form, *names)
     if status is None or (status and "no such image" not in err.lower()):
         return None
-    there = set(out.split())
-    return [name for name in names if name not in there]
+    found: dict[str, str] = {}
+    for line in out.splitlines():
+        image, *tags = line.split() or [""]
+        found |= dict.fromkeys(set(tags).intersection(names), image)
+    return found
 
 
 def _without(program: str, why: str) -> Finding:
@@ -120,7 +132,7 @@ def _silent(wanted: Wanted, err: str) -> Finding:
     last = one_line((err.strip().splitlines() or ["no reason given"])[-1])
     says, remedy = f"the Docker Engine does not answer: {last}", "see whether it is well: systemctl status docker"
     if "permission denied" in err.lower():
-        says = f"you may not use the Docker Engine{_at(wanted)}: {last}"
+        says = f"you may not use the Docker Engine at {_host(wanted)}: {last}"
         remedy = "join its group with 'sudo usermod -aG docker $USER' and log in again, or use rootless Docker"
     elif "too new" in err or "too old" in err:
         remedy = "upgrade the older of the two, the engine or the docker program"
@@ -129,14 +141,12 @@ def _silent(wanted: Wanted, err: str) -> Finding:
     return Finding(CHECK, "fail", says, remedy)
 
 
-def _at(wanted: Wanted) -> str:
-    host = wanted.caller.get("DOCKER_HOST")
-    return f" at {host}" if host else ""
-
-
-def _remote(wanted: Wanted) -> bool:
-    """Whether the engine's files are on another machine; a context may say so too, and then its folder is not here."""
-    return not wanted.caller.get("DOCKER_HOST", "unix://").startswith(("unix://", "fd://"))
+def _host(wanted: Wanted) -> str:
+    """The engine's address, by DOCKER_HOST or the context; empty when that cannot be told."""
+    try:
+        return endpoint(wanted.caller)[0]
+    except EngineAway:
+        return ""
 
 
 def _free(folder: str) -> int | None:

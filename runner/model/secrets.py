@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 MASK = "***"
-_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE)
+_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE)
 _IN_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/\s?#]*@")
 _IN_QUERY = re.compile(r"(?P<name>[?&;][^=&\s]*(?:key|token|secret|passw|auth|sig)[^=&\s]*=)[^&\s#]+", re.IGNORECASE)
 _LOOKS = re.compile(

@@ -22,7 +22,7 @@ GOOD_DOCKER = """
 case "$1 $2" in
   "version "*) echo '{"Version": "20.10.24"}' ;;
   "info "*) echo '{"Driver": "overlay2", "DockerRootDir": "/nowhere"}' ;;
-  "image inspect") echo akhatua/cooperbench-toy:task1; echo akhatua/cooperbench-toy:task2 ;;
+  "image inspect") echo sha256:1 akhatua/cooperbench-toy:task1; echo sha256:2 akhatua/cooperbench-toy:task2 ;;
   *) exit 1 ;;
 esac
 """
@@ -262,6 +262,18 @@ def test_a_full_disk(machine: Machine) -> None:
     finally:
         subprocess.run(["umount", small], check=True)
     broken(seen, "folders", f"the disk of {small} is full: 1.0 MB free", "make room")
+
+
+def test_an_image_that_was_found_to_be_no_good_and_one_that_is_not_here(machine: Machine) -> None:
+    verdict = {"name": "akhatua/cooperbench-toy:task2", "good": False, "says": "it has no git", "at": 1.0}
+    (machine.project / ".coopdeck").mkdir()
+    (machine.project / ".coopdeck" / "images.json").write_text(json.dumps({"verified": {"sha256:2": verdict}}))
+    says = "1 of 2 images are no good: akhatua/cooperbench-toy:task2: it has no git"
+    broken(machine.doctor(), "images", says, "coopdeck images pull")
+    machine.program("docker", GOOD_DOCKER.replace("; echo sha256:2 akhatua/cooperbench-toy:task2", ""))
+    seen = machine.doctor()
+    assert (seen.status, seen.of("images")["verdict"]) == (0, "warn")
+    assert seen.of("images")["says"] == "1 of 2 images are not here: akhatua/cooperbench-toy:task2"
 
 
 def test_a_misspelt_variable_and_one_that_is_only_a_flag(machine: Machine) -> None:
