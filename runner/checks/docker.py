@@ -93,14 +93,14 @@ def check_images(wanted: Wanted) -> list[Finding]:
 
 
 def check_git_server(wanted: Wanted) -> list[Finding]:
-    """Upstream builds this image with the first job that needs it, from Debian's packages."""
+    """A sweep builds this image before the first job that needs it, from Debian's packages."""
     if wanted.backend != "docker" or not wanted.needs_git:
         return [Finding("git server", "skipped", "needed with --git alone")]
     there = _there(wanted, [GIT_IMAGE])
     if there is None:
         return [Finding("git server", "skipped", "unknown while no Docker Engine answers")]
     if not there:
-        return [Finding("git server", "warn", f"the image {GIT_IMAGE} is not here: the first --git job builds it",
+        return [Finding("git server", "warn", f"the image {GIT_IMAGE} is not here: a sweep with --git builds it first",
                         "that needs Docker to reach Debian's mirrors")]  # fmt: skip
     return [Finding("git server", "ok", f"its image {GIT_IMAGE} is here")]
 
