@@ -31,7 +31,7 @@ def execute(options: argparse.Namespace) -> int:
     lock = lock_of(sweep.places, sweep.name)
     try:
         rows = due([board.jobs[job] for job in board.order])
-        teller = _Teller(board, len(rows), as_json=bool(options.json))
+        teller = _Teller(board, len(rows), sweep.places.evaluations(sweep.name), as_json=bool(options.json))
         interrupted = anyio.run(_run, sweep, board, rows, slots or board.slots, teller)
     finally:
         lock.release()
@@ -65,9 +65,10 @@ async def _run(sweep: Known, board: Board, rows: list[JobRow], slots: int, telle
 class _Teller:
     """A line for every result."""
 
-    def __init__(self, board: Board, rows: int, *, as_json: bool) -> None:
+    def __init__(self, board: Board, rows: int, folder: Path, *, as_json: bool) -> None:
         self._board = board
         self._rows = rows
+        self._folder = folder
         self._as_json = as_json
         self.counts = {"passed": 0, "partly": 0, "failed": 0, "error": 0}
 
@@ -94,10 +95,12 @@ class _Teller:
         elif not self._rows:
             print(f"all results of '{sweep}' are evaluated")
         else:
-            words = {"passed": "passed", "partly": "passed in part", "failed": "failed", "error": "not for an error"}
+            words = {"passed": "passed", "partly": "passed in part", "failed": "failed", "error": "without a verdict"}
             counts = ", ".join(f"{number} {words[verdict]}" for verdict, number in self.counts.items() if number)
             rest = f"; {left} are left: coopdeck eval {sweep}" if left else ""
             print(plain(f"evaluated: {counts or 'nothing'}{rest}"))
+            if self.counts["error"]:
+                print(plain(f"what cooperbench said of the errors: {self._folder}/*/output.log"))
 
 
 def _slots(text: str | None) -> int | None:

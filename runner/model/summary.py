@@ -14,7 +14,7 @@ _TESTS: Mapping[str, str] = {
     "passed": "passed",
     "partly": "passed in part",
     "failed": "failed",
-    "error": "not evaluated for an error",
+    "error": "evaluated without a verdict",
     "none": "not evaluated",
 }
 

@@ -249,7 +249,7 @@ def test_results_are_tested_in_the_run_and_what_was_not_afterwards(tmp_path: Pat
 
     again = coopdeck(tmp_path, "eval", "r")
     assert again.returncode == 1
-    assert "evaluated: 3 not for an error" in again.stdout
+    assert "evaluated: 3 without a verdict" in again.stdout
     faults.write_text(json.dumps({"faults": []}))
     told = lines(coopdeck(tmp_path, "eval", "r", "--json"))
     assert [line["type"] for line in told] == ["evaluated"] * 3 + ["evaluation"]
