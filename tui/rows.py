@@ -190,8 +190,11 @@ def _result(outcome: Outcome) -> str:
 
 
 def _waits(supply: Supply) -> str:
-    """Without the image's name, which the pair tells."""
-    return f"waits for {supply.label.partition(' ')[0]}{supply.line.removeprefix(supply.label)}"
+    """Without the image's name, which the pair tells; how far it is comes first, where there is little room."""
+    what = supply.label.partition(" ")[0]
+    if supply.state == "getting" and supply.percent is not None:
+        return f"waits for {what} {supply.percent}%"
+    return f"waits for {what}{supply.line.removeprefix(supply.label)}"
 
 
 def _after(word: str, text: str) -> str:

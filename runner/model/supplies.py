@@ -54,7 +54,8 @@ class Supply:
         """How it stands, for a cell: `image pallets-jinja:task1621: pulling 40%`."""
         percent = f" {self.percent}%" if self.state == "getting" and self.percent is not None else ""
         says = self.says or {"unknown": "not looked at yet", "getting": "on its way"}.get(self.state, self.state)
-        return f"{self.label}: {says}{percent}"
+        head, comma, rest = says.partition(",")
+        return f"{self.label}: {head}{percent}{comma}{rest}"
 
 
 def image_name(repo: str, task: int) -> str:
@@ -101,7 +102,7 @@ def lacking(board: "Board", spec: JobSpec) -> Supply | None:
 
 def without_it(supply: Supply) -> Outcome:
     """What a job ends in that needs a supply which failed for good; no attempt was made."""
-    return Outcome(_CLASSES[supply.kind], "", supply.line, 0.0)
+    return Outcome(_CLASSES[supply.kind], "", supply.says or supply.line, 0.0)
 
 
 def waiting(board: "Board") -> list[tuple[Supply, int]]:

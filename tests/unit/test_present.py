@@ -275,7 +275,7 @@ def test_a_job_that_waits_says_for_what_and_is_looked_at_every_second() -> None:
     image = image_name(row.spec.pair.repo, row.spec.pair.task)
     pulling = Supply("image", image, "getting", "pulling", 4, 10)
     for supply, says in (
-        (pulling, "waits for image: pulling 40%"),
+        (pulling, "waits for image 40%"),
         (Supply("image", image, "down", "Docker does not answer"), "waits for image: Docker does not answer"),
         (Supply("image", image, "there"), ""),
     ):

@@ -79,6 +79,7 @@ def board_of(*events: ev.Event) -> Board:
 def test_a_line_says_what_and_how_far() -> None:
     name = "akhatua/cooperbench-pallets-jinja:task1621"
     assert Supply("image", name, "getting", "pulling", 40, 100).line == "image pallets-jinja:task1621: pulling 40%"
+    assert Supply("image", name, "getting", "pulling, 1 of 2 layers", 4, 10).line.endswith("pulling 40%, 1 of 2 layers")
     assert Supply("redis", "", "down", "it refuses connections").line == "Redis: it refuses connections"
     assert Supply("git").line == "git server: not looked at yet"
 
