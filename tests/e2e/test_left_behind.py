@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
+import psutil
 import pytest
 
 from runner.adapters.containers import SHIM, DockerContainers
 from runner.commands.asking import ask
 from runner.model.commands import Cancel
 from tests.e2e.bed import Bed, docker, until
-from tests.e2e.dataset import IMAGES
+from tests.e2e.dataset import IMAGES, REPO
 from tests.e2e.endpoint import ScriptedEndpoint
 from tests.e2e.script import COST_PER_ANSWER
 
@@ -29,8 +30,14 @@ pytestmark = pytest.mark.docker
 ANSWERS_OF_A_JOB = 4
 
 
+def forked(bed: Bed) -> int:
+    """How many attempts were forked from a process that had imported cooperbench."""
+    return len(list(bed.folder.glob(".coopdeck/sweeps/*/attempts/*/*/claim")))
+
+
 @pytest.fixture
 def bed(
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     cooperbench_program: Path,
     toy_images: tuple[str, ...],
@@ -39,6 +46,8 @@ def bed(
     endpoint: ScriptedEndpoint,
 ) -> Iterator[Bed]:
     bed = Bed(tmp_path, cooperbench_program, toy_dataset, endpoint)
+    launcher = getattr(request, "param", "auto")
+    bed.arguments += ["--launcher", launcher]
     yield bed
     endpoint.plan()
     if bed.sweep.pid is not None:
@@ -47,6 +56,7 @@ def bed(
         os.kill(pid, signal.SIGKILL)
     if left := bed.containers():
         docker("rm", "-f", *left)
+    assert bool(forked(bed)) == (launcher == "auto"), "it was the other launcher that was tested"
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +94,7 @@ def test_a_teams_volume_goes_with_its_containers_and_nobody_elses(others: None) 
         assert anyio.run(docked.remove, {token, another}) == 2
 
 
+@pytest.mark.parametrize("bed", ["auto", "cli"], indirect=True)
 def test_a_killed_runner_loses_nothing_and_buys_nothing_twice(bed: Bed) -> None:
     bed.start()
     bed.kill_runner()
@@ -92,6 +103,40 @@ def test_a_killed_runner_loses_nothing_and_buys_nothing_twice(bed: Bed) -> None:
     assert (summary["results"], summary["attempts"]) == (2, 2)
     assert Counter(bed.endpoint.requests.values()) == {ANSWERS_OF_A_JOB: 2}
     assert summary["cost_usd"] == pytest.approx(2 * ANSWERS_OF_A_JOB * COST_PER_ANSWER, abs=1e-6)
+    assert bed.containers() == []
+    assert bed.processes() == []
+
+
+def test_attempts_outlive_the_process_that_forked_them_which_is_replaced(bed: Bed) -> None:
+    """Two of three jobs run when it is killed."""
+    bed.arguments += ["--pairs", f"{REPO}/1/f1_f3"]
+    bed.start()
+    running = {attempt.pid for row in bed.board.jobs.values() for attempt in row.attempts if attempt.pid}
+    (parent,) = {psutil.Process(pid).ppid() for pid in running}
+    runner = bed.sweep.pid
+    assert parent != runner
+    os.kill(parent, signal.SIGKILL)
+    until(lambda: {psutil.Process(pid).ppid() for pid in running} == {runner}, "the runner is their parent now")
+    bed.endpoint.plan()
+    until(lambda: bed.sweep.pid is None, "the sweep is over")
+    assert bed.board.total.results == 3
+    assert [len(row.attempts) for row in bed.board.jobs.values()] == [1] * 3
+    assert sum(bed.endpoint.requests.values()) == 3 * ANSWERS_OF_A_JOB
+    assert forked(bed) == 3
+    log = (bed.folder / ".coopdeck" / "sweeps" / bed.name / "runner.log").read_text()
+    assert log.count("\n") == 1
+    assert "the warm process died (killed by SIGKILL); the next attempt gets another" in log
+    assert not psutil.pid_exists(parent)
+    assert bed.containers() == []
+    assert bed.processes() == []
+
+
+def test_of_attempts_whose_time_is_up_nothing_is_left(bed: Bed) -> None:
+    ran = bed.cli(*bed.arguments, "--timeout", "12s", "--attempts", "1", "--headless", "--json")
+    assert ran.returncode == 1, ran.stderr
+    outcomes = [row.attempts[-1].outcome for row in bed.board.jobs.values()]
+    assert [outcome and outcome.failure for outcome in outcomes] == ["timeout"] * 2
+    assert forked(bed) == 2
     assert bed.containers() == []
     assert bed.processes() == []
 
