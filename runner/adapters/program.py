@@ -62,7 +62,7 @@ def warm_python(path: Path) -> str:
     except OSError as error:
         raise CannotImport(f"{path} cannot be read: {error.strerror}") from None
     if python is None or not _CONSOLE_SCRIPT.search(script):
-        raise CannotImport(f"{path} is not the script that pip makes for cooperbench")
+        raise CannotImport(f"the program is not the script that pip makes for cooperbench: {path}")
     return python
 
 

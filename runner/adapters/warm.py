@@ -46,6 +46,10 @@ class WarmGone(Exception):
     """The process is no longer there, or does not answer; the message says how it ended."""
 
 
+class Slow(WarmGone):
+    """It was given no more time."""
+
+
 class CannotFork(Exception):
     """It is there and will not fork, now or later; the message says why."""
 
@@ -178,7 +182,7 @@ class WarmProcess:
                 self._buffer += some
         except TimeoutError:
             self._end()
-            raise WarmGone(f"no answer within {within_s:g} s") from None
+            raise Slow(f"no answer within {within_s:g} s") from None
         except OSError:
             raise WarmGone(self._end()) from None
         line, _, self._buffer = self._buffer.partition(b"\n")

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from runner.adapters.processes import CLAIM_NAME, Process, ProcessLauncher, Reap, claim, started_ticks
-from runner.adapters.warm import READY_S, CannotFork, Recipe, Stale, WarmGone, WarmProcess, common_part
+from runner.adapters.warm import READY_S, CannotFork, Recipe, Slow, Stale, WarmGone, WarmProcess, common_part
 from runner.engine.patience import SHORT
 from runner.engine.ports import LaunchOrder, LaunchRefused
 
@@ -78,6 +78,8 @@ class WarmLauncher:
         """Make the process now, for attempts like this one. Raises CannotFork, LaunchRefused."""
         try:
             await self._make(order, within_s)
+        except Slow:
+            return  # a host that is this busy has time for it later
         except WarmGone as error:
             raise CannotFork(str(error)) from None
 

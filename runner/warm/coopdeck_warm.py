@@ -33,6 +33,8 @@ from typing import Any
 TOKEN = "COOPDECK_TOKEN"  # noqa: S105
 PROBE = "coopdeck_probe"
 LONGEST = 1024 * 1024
+ALSO = ("litellm.responses.mcp.chat_completions_handler", "openai.resources.chat")
+"""What the first call of a model imports, and takes a second for; where it is not to be had, the child does as ever."""
 SETTLE_S = 2.0
 """Threads of an import may need a moment to end."""
 DEAF = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -89,6 +91,10 @@ class Upstream:
         kept = _open_files()
         self._cli: Any = importlib.import_module("cooperbench.cli")
         importlib.import_module("cooperbench.runner")
+        for name in ALSO:
+            if name.partition(".")[0] in sys.modules:
+                with suppress(Exception):
+                    importlib.import_module(name)
         _check_alone()
         shared = sorted(_open_files() - kept)
         if shared:

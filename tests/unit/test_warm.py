@@ -14,7 +14,7 @@ import pytest
 
 from runner.adapters.processes import Process, ProcessLauncher, claim, started_ticks
 from runner.adapters.strays import carriers, token_of
-from runner.adapters.warm import SCRIPT
+from runner.adapters.warm import SCRIPT, CannotFork
 from runner.adapters.warm_launcher import WarmLauncher
 from runner.engine.ports import LaunchRefused
 from tests.unit.warm_bed import WarmBed
@@ -283,7 +283,7 @@ async def test_where_it_cannot_be_the_plain_command_runs_and_it_is_said_once(
 async def test_a_program_of_another_kind_is_only_started(warm: WarmLauncher, bed: WarmBed) -> None:
     bed.program.write_text(f'#!/bin/sh\nexec {sys.executable} -c "$1"\n')
     assert await (await warm.start(bed.order("print('ran')"))).wait() == 0
-    assert bed.fell == [f"{bed.program} is not the script that pip makes for cooperbench"]
+    assert bed.fell == [f"the program is not the script that pip makes for cooperbench: {bed.program}"]
 
 
 async def test_who_insists_gets_no_plain_command(bed: WarmBed) -> None:
@@ -291,6 +291,19 @@ async def test_who_insists_gets_no_plain_command(bed: WarmBed) -> None:
     with pytest.raises(LaunchRefused, match="cannot work: cooperbench cannot be imported"):
         await launcher.start(bed.order("open('ran', 'w')", imports="import no_such_module"))
     assert not (bed.folder / "attempt" / "ran").exists()
+
+
+async def test_who_insists_is_told_beforehand_unless_the_host_is_only_slow(bed: WarmBed) -> None:
+    for imports, refused in (("import no_such_module", True), ("import time; time.sleep(1)", False)):
+        launcher = bed.warm(insist=True)
+        order = bed.order("print('ran')", imports=imports)
+        if refused:
+            with pytest.raises(CannotFork, match="No module named"):
+                await launcher.begin(order, 40)
+        else:
+            await launcher.begin(order, 0.2)
+            assert await (await launcher.start(order)).wait() == 0
+        await launcher.close()
 
 
 async def test_a_slow_import_is_waited_for_by_all(warm: WarmLauncher, bed: WarmBed) -> None:
