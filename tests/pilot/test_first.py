@@ -91,12 +91,12 @@ async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
         await pilot.pause()
         assert not isinstance(app.screen, Ask)
         assert workshop.ended == 0
-        await pilot.press("d")
+        await pilot.press("r")
         await pilot.pause()
         await pilot.press("e")
         await pilot.pause(0.2)
     assert workshop.ended == 1
-    assert app.return_value is None
+    assert app.return_value == "rehearse"
 
 
 async def test_the_doctor_is_asked_on_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from runner import cli
+from runner.commands import first_contact
 from runner.commands.first_contact import looked_at, nothing_set_up
 from tests.e2e.dataset import write_dataset
 from tests.unit.test_environment import install
@@ -76,6 +78,24 @@ def test_without_a_terminal_it_is_lines(folder: Path, capsys: pytest.CaptureFixt
     assert len(lines) == 5
     assert lines[0].startswith("missing  cooperbench")
     assert "coopdeck setup" in lines[-1]
+
+
+@pytest.mark.anyio
+async def test_setup_behind_the_screen_writes_to_its_log_and_ends_when_it_is_cancelled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_contact, "COOPDECK", ("/bin/sh", "-c", 'echo "$0 $$"; exec /bin/sleep 600'))
+    set_up = first_contact.SetUp(folder)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(set_up)
+        with anyio.fail_after(40):
+            while not set_up.log.exists() or not set_up.log.read_text().endswith("\n"):  # noqa: ASYNC110 - a file tells nobody
+                await anyio.sleep(0.02)
+        tasks.cancel_scope.cancel()
+    command, pid = set_up.log.read_text().split()
+    assert command == "setup"
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid), 0)
 
 
 @pytest.mark.parametrize(

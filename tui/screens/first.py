@@ -1,6 +1,7 @@
 """First contact: what a sweep would need that is not here yet, and the keys that do something about it."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -9,7 +10,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.screen import Screen
-from textual.worker import Worker
+from textual.worker import Worker, WorkerError
 
 from styles.themes import Tone
 from tui.format import clock
@@ -199,7 +200,8 @@ class FirstScreen(Screen[None]):
         async def ended() -> None:
             # Whoever leaves while it is cancelled would leave it behind.
             worker.cancel()
-            await self.app.workers.wait_for_complete([worker])
+            with suppress(WorkerError):
+                await worker.wait()
             self.app.exit(result)
 
         def answered(key: str | None) -> None:
