@@ -61,8 +61,8 @@ def start_checked(
         PreflightRefused, UsageRefused: nothing was started.
     """
     if plan is not None:
-        check_ready(plan, jobs, places.root, ping=ping)
         check_images(places, plan, jobs)
+        check_ready(plan, jobs, places.root, ping=ping)
     leaving = logout()
     if leaving.warning is not None:
         print(f"coopdeck: {leaving.warning}", file=sys.stderr)

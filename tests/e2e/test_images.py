@@ -85,7 +85,7 @@ def pull(
 def test_missing_images_are_pulled_with_progress_and_then_listed(empty: Hub, tmp_path: Path, toy_dataset: Path) -> None:
     listed = lines(images(empty, tmp_path, toy_dataset, "--json"))
     assert [line["present"] for line in listed if line["type"] == "image"] == [False, False]
-    empty.gate.rate = 1.5 * MB
+    empty.gate.rate = MB / 2
     ran = images(empty, tmp_path, toy_dataset, "pull", "--json")
     assert ran.returncode == 0, ran.stderr
     told = [line for line in lines(ran) if line["name"] == ONE]
@@ -151,7 +151,7 @@ def test_a_wrong_digest_fails_for_good(empty: Hub) -> None:
 
 
 def test_two_coopdecks_pull_an_image_once(empty: Hub, tmp_path: Path, toy_dataset: Path) -> None:
-    empty.gate.rate = 3 * MB
+    empty.gate.rate = MB / 2.5
     argv = [*COOPDECK, "images", "pull", "--json", "--subset", "all", "--dataset-dir", str(toy_dataset)]
     both = [
         subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, **empty.env}, stdout=subprocess.PIPE, text=True)
@@ -219,39 +219,44 @@ def test_an_engine_behind_ssh_and_a_context_is_reached(empty: Hub, tmp_path: Pat
 # -- jobs that wait -----------------------------------------------------------------------------------------------
 
 
-def sweep(hub: Hub, folder: Path, dataset: Path, *more: str) -> "subprocess.CompletedProcess[str]":
-    """A sweep of the toy's six pairs with the double in cooperbench's place, for which Docker is real."""
+def sweep(
+    hub: Hub, folder: Path, dataset: Path, *more: str, seen: Callable[[list[dict[str, Any]]], None] = lambda _: None
+) -> tuple[int, list[dict[str, Any]], str]:
+    """A sweep of the toy's six pairs with the double in cooperbench's place, for which Docker is real.
+
+    Its exit status, its events, what it said on standard error; `seen` is called with the events after each.
+    """
     program = folder / "cooperbench"
     double = f"{sys.executable} -P -m runner.rehearsal"
     program.write_text(f'#!/bin/sh\nexport COOPDECK_REHEARSAL=\'{{"speed": 5000}}\'\nexec {double} "$@"\n')
     program.chmod(0o755)
-    asked = [
-        "run",
-        "gated",
-        "--settings",
-        "solo",
-        "--subset",
-        "all",
-        "-m",
-        "openai/gpt-4o",
-        "--cooperbench",
-        str(program),
-    ]
-    return subprocess.run(
-        [*COOPDECK, *asked, "--cooperbench", str(program), "--dataset-dir", str(dataset), "--json", "--no-ping", *more],
-        cwd=folder, env={**os.environ, **hub.env, "OPENAI_API_KEY": "x"},
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    asked = ["run", "gated", "--settings", "solo", "--subset", "all", "-m", "openai/gpt-4o", "--json", "--no-ping"]
+    events: list[dict[str, Any]] = []
+    with open(folder / "stderr", "w+") as errors:
+        with subprocess.Popen(
+            [*COOPDECK, *asked, "--cooperbench", str(program), "--dataset-dir", str(dataset), *more],
+            cwd=folder, env={**os.environ, **hub.env, "OPENAI_API_KEY": "x"},
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        ) as ran:  # fmt: skip
+            for line in ran.stdout or ():
+                events.append(json.loads(line))
+                seen(events)
+        errors.seek(0)
+        return ran.returncode, events, errors.read()
 
 
 def test_jobs_whose_image_is_there_run_while_the_other_image_comes(
     empty: Hub, tmp_path: Path, toy_dataset: Path
 ) -> None:
     pull(empty, ONE)
-    empty.gate.rate = MB // 2
-    ran = sweep(empty, tmp_path, toy_dataset)
-    assert ran.returncode == 0, ran.stderr
-    events = lines(ran)
+    empty.gate.rate = MB / 20
+
+    def three_have_ended(events: list[dict[str, Any]]) -> None:
+        if sum(event["type"] == "AttemptEnded" for event in events) == 3:
+            empty.gate.rate = None
+
+    status, events, says = sweep(empty, tmp_path, toy_dataset, seen=three_have_ended)
+    assert status == 0, says
     assert (events[-1]["results"], events[-1]["failed"]) == (6, 0)
     came = places(events, lambda event: event["type"] == "SupplySeen" and event["supply"]["name"] == TWO
                   and event["supply"]["state"] == "there")[0]  # fmt: skip
@@ -268,18 +273,17 @@ def test_jobs_whose_image_is_nowhere_fail_without_a_try_and_the_sweep_ends(
     tag = empty.folder / "registry/docker/registry/v2/repositories" / NAME / "_manifests/tags/task2"
     hidden = tag.rename(tag.with_name("hidden"))
     try:
-        ran = sweep(empty, tmp_path, toy_dataset)
-        refused = sweep(empty, tmp_path, toy_dataset, "--no-pull")
+        status, events, says = sweep(empty, tmp_path, toy_dataset)
+        refused, _, why = sweep(empty, tmp_path, toy_dataset, "--no-pull")
     finally:
         hidden.rename(tag)
-    assert ran.returncode == 1, ran.stderr
-    events = lines(ran)
+    assert status == 1, says
     assert (events[-1]["results"], events[-1]["failed"], events[-1]["attempts"]) == (3, 3, 3)
     settled = [event for event in events if event["type"] == "JobSettled" and event["state"] == "failed"]
     assert {event["outcome"]["failure"] for event in settled} == {"image"}
     assert "it is not in the registry" in settled[0]["outcome"]["evidence"]
-    assert refused.returncode == 3
-    assert "1 of 1 images are not here (toy:task2), and --no-pull forbids getting them" in refused.stderr
+    assert refused == 3
+    assert "1 of 1 images are not here (toy:task2), and --no-pull forbids getting them" in why
 
 
 def places(events: list[dict[str, Any]], which: Callable[[dict[str, Any]], bool]) -> list[int]:
