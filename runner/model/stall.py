@@ -73,7 +73,9 @@ def stall_of(row: JobRow, now: float, stall_s: float, speed: float = 1.0) -> Sta
         return None
     if not working:
         return _silent("", of_job) if of_job >= stall_s else None
-    idle = sorted(((max(0.0, now - agent.seen_at) * speed, agent) for agent in working), key=lambda one: -one[0])
+    idle = [(max(0.0, now - agent.seen_at) * speed, agent) for agent in working]
+    # The longest first, and a command before a call, which ends by itself some time.
+    idle.sort(key=lambda one: (one[1].doing != "exec", -one[0]))
     for seconds, agent in idle:
         # Who waits for a colleague at work is not what the job hangs at.
         if seconds >= stall_s and agent.doing != "waiting":

@@ -26,7 +26,7 @@ _GIT = re.compile(r"Setting up git for (\S{1,200})$")
 _RETRY = re.compile(r"Retrying \S{0,200} in ([0-9.e+-]{1,20}) seconds as it raised (\w{1,100})")
 _RECEIVED = re.compile(r"\[Message from (\w{1,200})[^\]]{0,400}\]: ?(.*)", re.DOTALL)
 _SEND = re.compile(
-    r"send_message\s+(?:--wait\s+)?(\w+)(?:\s+--wait)?\s+"
+    r"send_message\s+(?P<wait>--wait\s+)?(?P<to>\w+)(?P<waits>\s+--wait)?\s+"
     r"(?:<<'?(?P<end>\w+)'?[ \t]*\n(?P<here>.*?)\n(?P=end)|\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)')",
     re.DOTALL,
 )
@@ -270,7 +270,8 @@ class Watch:
         if "mailbox" not in self.wrapped and "send_message" in command:
             for found in _SEND.finditer(command):
                 text = found["here"] or found["double"] or found["single"]
-                self.tell("message_sent", agent, {**_letter(agent.name, found[1], text), "wait": False})
+                waits = bool(found["wait"] or found["waits"])
+                self.tell("message_sent", agent, {**_letter(agent.name, found["to"], text), "wait": waits})
 
     def _unusable(self, agent: Agent) -> None:
         """An answer without a usable command: a step to upstream, whose cost it does not add up."""

@@ -22,7 +22,8 @@ FAULTS: dict[str, frozenset[str]] = {
     "crash": EARLY,
     "oom": EARLY,
     "kill": EARLY | {"signal"},
-    "hang": EARLY,
+    "hang": EARLY | {"in"},
+    "retries": EARLY | {"times"},
     "ignore-sigterm": EARLY,
     "no-tasks": frozenset(),
     "flood": frozenset({"mb"}),
@@ -43,6 +44,7 @@ FAULTS: dict[str, frozenset[str]] = {
 }
 CHOICES: dict[str, tuple[str, ...]] = {
     "agents": ("one", "all"),
+    "in": ("llm", "command", "peer"),
     "kind": ("missing", "timeout"),
     "signal": ("SIGSEGV", "SIGKILL", "SIGABRT", "SIGTERM"),
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from queue import SimpleQueue
 
 VARIABLE = "COOPERBENCH_EXTERNAL_AGENTS"
-CONTAINERS = "mini_swe_agent_v2.environment"
+MODEL = "litellm_model"
 GIT = "cooperbench.agents.mini_swe_agent_v2.git_connector"
 
 
@@ -25,15 +25,16 @@ class Hook:
     def __init__(self) -> None:
         self._lanes: dict[str, SimpleQueue[tuple[Callable[[], None], SimpleQueue[None]]]] = {}
 
-    def started(self, agent_id: str, container: str, container_id: str) -> None:
+    def started(self, agent_id: str) -> None:
+        """Whose thread it is. Nothing is said of a container: there is none that anybody could look at."""
         import logging
 
-        def send() -> None:
-            logger = logging.getLogger(CONTAINERS)
-            logger.info(f"Started container {container} with ID {container_id}")
-            logging.getLogger(GIT).debug(f"Setting up git for {agent_id}")
+        self._on_lane(agent_id, lambda: logging.getLogger(GIT).debug(f"Setting up git for {agent_id}"))
 
-        self._on_lane(agent_id, send)
+    def retries(self, agent_id: str, line: str) -> None:
+        import logging
+
+        self._on_lane(agent_id, lambda: logging.getLogger(MODEL).warning(line))
 
     def messages(self, agent_id: str, *messages: dict[str, object]) -> None:
         import logging

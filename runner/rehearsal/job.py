@@ -18,6 +18,7 @@ from runner.rehearsal.hook import Hook
 from runner.rehearsal.output import Record, write_job
 from runner.rehearsal.profile import LIMITS, Profile, profile_for
 from runner.rehearsal.selection import Pair
+from runner.rehearsal.standstill import begin_to_hang, retry_line, waits
 from runner.rehearsal.transcript import exit_message, write_transcript
 
 AGENTS = frozenset({"claude_code", "codex", "mini_swe_agent_v2", "openhands_sdk", "swe_agent"})
@@ -107,6 +108,11 @@ class Pacer:
         left = self._start + fraction * self._total - time.monotonic()
         if left >= SHORTEST_SLEEP:
             time.sleep(left)
+
+    def lose(self, seconds: float) -> None:
+        """Everything that follows comes so much later."""
+        self._start += seconds
+        time.sleep(seconds)
 
 
 def earlier_result(order: Order, pair: Pair) -> dict[str, object] | None:
@@ -225,7 +231,12 @@ def _perform(
         make_noise(fault)
     last = fault.after if fault and fault.name in DEATHS else max(agent.end for agent in agents)
     turns = [(turn.at, agent, turn) for agent in agents for turn in agent.turns if turn.at <= last]
+    stumbles = fault if fault and fault.name == "retries" else None
     for at, agent, turn in sorted(turns, key=lambda entry: entry[0]):
+        if stumbles and at > stumbles.after:
+            pacer.until(stumbles.after)
+            _stumble(order, agent, stumbles, pacer)
+            stumbles = None
         pacer.until(at)
         if turn.line:
             console.say(turn.line)
@@ -233,6 +244,9 @@ def _perform(
             for message in turn.messages:
                 order.hook.messages(agent.agent_id, message)
     pacer.until(last)
+    if fault and fault.name == "hang":
+        for line in begin_to_hang(fault, agents, order.hook):
+            console.say(line)
     if fault and fault.name in DEATHS:
         raise Ended(die(fault))
 
@@ -250,5 +264,16 @@ def _start_container(order: Order, pair: Pair, agent: Agent, container: str) -> 
     number = os.urandom(32).hex()
     console.log("mini_swe_agent_v2.environment", "INFO", f"Started container {container} with ID {number}")
     if order.hook:
-        order.hook.started(agent.agent_id, container, number)
+        order.hook.started(agent.agent_id)
         order.hook.messages(agent.agent_id, *agent.messages)
+
+
+def _stumble(order: Order, agent: Agent, fault: Fault, pacer: Pacer) -> None:
+    """One agent's call fails again and again before it is answered."""
+    for wait in waits(int(fault.number("times", 9))):
+        if order.hook:
+            # Python prints it, for want of a handler, as it does for upstream.
+            order.hook.retries(agent.agent_id, retry_line(wait))
+        else:
+            console.say(retry_line(wait))
+        pacer.lose(wait / order.config.speed)
