@@ -20,5 +20,8 @@ def execute(options: argparse.Namespace) -> int:
     if places.runner_pid(sweep) is None:
         shutil.rmtree(places.root, ignore_errors=True)
     places.root.mkdir(parents=True, exist_ok=True)
+    if options.faults is not None:
+        # Where the user stands, and not where the demo keeps its own.
+        options.faults = str(Path(options.faults).expanduser().absolute())
     plan, jobs = plan_sweep(options, places.root)
     return launch(options, places, plan, jobs)

@@ -7,7 +7,7 @@ from runner.model.rows import JobRow
 
 
 def reconciled(outcome: Outcome, row: JobRow) -> Outcome:
-    """The outcome with the cost that is to be recorded; `row` is the job as last seen, its attempt still under way.
+    """The outcome with the cost and steps to be recorded; `row` is the job as last seen, its attempt still under way.
 
     A result's cost is upstream's own. Where upstream has none, and for attempts without a result, of which it
     records 0, what was seen being spent is the truth; if that is unknown, so is the cost.
@@ -19,6 +19,8 @@ def reconciled(outcome: Outcome, row: JobRow) -> Outcome:
     told = outcome.cost_usd
     if outcome.is_result and told is not None:
         return outcome
+    if not outcome.is_result:
+        outcome = replace(outcome, steps=max(outcome.steps, row.steps))
     if seen is None:
         return replace(outcome, cost_usd=told or None)
     if told is not None and seen <= told:

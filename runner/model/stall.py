@@ -126,7 +126,7 @@ def _hangs(agent: AgentRow, seconds: float, *, name: bool) -> Stall:
                 agent.agent,
                 seconds,
                 f"{who}waiting for {peer}'s reply for {long}",
-                f"waits for {peer} {_tight(long)}",
+                f"waits {_tight(long)} for {peer}",
             )
         case _:
             return _silent(agent.agent if name else "", seconds)

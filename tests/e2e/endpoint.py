@@ -88,6 +88,8 @@ class ScriptedEndpoint:
         self.requested: list[str] = []
         """The paths of all requests for a model, right or wrong."""
         self.deliveries: set[Delivery] = set()
+        self.told_to_send: dict[str, float] = {}
+        """By agent, when it was first told to send a message, in seconds since the epoch."""
         self.meeting = Meeting()
         self._faults = list(faults)
         self._lock = threading.Lock()
@@ -170,6 +172,8 @@ class ScriptedEndpoint:
         answer = self._scripted(str(request.get("model")), caller, conversation, progress, behaviour)
         with self._lock:
             self.answers[key] += 1
+            if "send_message" in json.dumps(answer.body):
+                self.told_to_send.setdefault(caller.agent, time.time())
         return answer
 
     def ping(self, request: dict[str, Any], authorization: str) -> "Answer":
