@@ -39,7 +39,7 @@ PLAN = (
     Fault("hang", marker="toy-task2-feature2", after=2),
     Fault("hang", marker="toy-task2-feature3", after=1, times=1),
 )
-PRICES = '[prices."openai/toy-unpriced"]\ninput = 2.5\noutput = 10\n'
+PRICES = '[prices."openai/mine"]\ninput = 2.5\noutput = 10\n'
 MOST_S = 240.0
 
 
@@ -136,7 +136,7 @@ def seen(
         pairs = "1/f1_f2 1/f1_f3 2/f1_f2 2/f1_f3"
         live.start(pairs, "--settings", "solo", "--attempts", "1", "-c", "4", *model, *how, environ=tries)
         coop.start("1/f1_f2", "--settings", "coop-comm", "--redis", redis_url, *model, *how, environ={})
-        unpriced.start("1/f1_f2", "--settings", "solo", "-m", "openai/toy-unpriced", *how, environ={})
+        unpriced.start("1/f1_f2", "--settings", "solo", "-m", "openai/mine", *how, environ={})
         letters: dict[str, tuple[float, float]] = {}
         talk = Evidence(JobFiles(attempt=Places(coop.folder).sweep_dir("coop") / "attempts" / COOP / "1"), talk=True)
         killed = False
