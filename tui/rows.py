@@ -161,6 +161,8 @@ def doing_of(row: JobRow, eyes: Eyes, stall: Stall | None = None) -> tuple[str, 
             return row.state, "muted"
         case "retrying":
             left = max(0.0, (row.retry_at or eyes.now) - eyes.now) * eyes.speed
+            if left == 0 and eyes.lacks is not None and (lacking := eyes.lacks(row.spec)) is not None:
+                return said(_waits(lacking)), "warn"
             cause = row.outcome.failure if row.outcome and row.outcome.failure else ""
             return f"in {clock(left)} {_after(cause, said(row.reason))}".rstrip(), "warn"
         case "failed":

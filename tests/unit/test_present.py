@@ -285,6 +285,16 @@ def test_a_job_that_waits_says_for_what_and_is_looked_at_every_second() -> None:
     assert not pair_row(row, 0, EYES).ticks
 
 
+def test_a_retry_whose_time_has_come_says_what_it_waits_for() -> None:
+    maker = begun(rehearsal=False)
+    row = next(row for row in maker.board.jobs.values() if row.spec.setting == "coop-comm")
+    maker.happen(ev.SupplySeen(Supply("redis", "", "down", "it refuses connections")))
+    eyes = replace(EYES, lacks=partial(lacking, maker.board))
+    for left, says in ((5.0, "in "), (0.0, "waits for Redis: it refuses connections")):
+        late = replace(row, state="retrying", retry_at=eyes.now + left, reason="")
+        assert pair_row(late, 0, eyes).cells[DOING].startswith(says)
+
+
 def test_what_is_down_is_said_above_the_table_once_for_each_cause() -> None:
     maker = begun(rehearsal=False)
     for supply in (
