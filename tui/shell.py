@@ -48,6 +48,14 @@ class Shell(App[str], inherit_bindings=False):
         chosen = super().get_driver_class()
         return MeteredDriver if chosen is MeteredDriver.__mro__[1] else chosen
 
+    @property
+    def _background_screens(self) -> list[Screen[Any]]:
+        """What is seen through the screen in front.
+
+        Textual counts the screen below an opaque one as well, and then draws all of both, twice, for every change.
+        """
+        return super()._background_screens if self.screen.is_modal else []
+
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
         if type(renderable) is ChopsUpdate:
             renderable = CroppedUpdate(renderable.chops, renderable.spans, renderable.chop_ends)

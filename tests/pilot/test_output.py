@@ -110,6 +110,36 @@ async def test_a_changed_row_costs_a_few_hundred_bytes(tmp_path: Path) -> None:
     await run(app, (120, 40), script)
 
 
+async def test_a_line_more_in_a_job_full_screen_costs_that_line(tmp_path: Path) -> None:
+    source = FakeSource(middle(), tmp_path)
+    board = source.maker.board
+    job = next(job for job in board.order if board.jobs[job].state == "running")
+    log = tmp_path / board.jobs[job].attempts[-1].folder / "output.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("the first line\n")
+    app = CoopdeckApp(source, now=lambda: NOW)
+
+    async def script(pilot: Pilot[object]) -> None:
+        await pilot.press("enter")
+        await pilot.pause(0.5)
+        before = Terminal.sent
+        for number in range(5):
+            with log.open("a") as out:
+                out.write(f"another line {number}\n")
+            await pilot.pause(0.2)
+        assert "another line 4" in "\n".join(Terminal.screen.display)
+        # The screen of the table, below, is drawn no more.
+        assert 0 < Terminal.sent - before < 5 * 400
+        await pilot.press("question_mark")
+        await pilot.pause(0.2)
+        shows_the_screen(app)
+        await pilot.press("escape", "escape")
+        await pilot.pause(0.2)
+        shows_the_screen(app)
+
+    await run(app, (120, 40), script)
+
+
 @pytest.mark.parametrize("ascii_only", [True, False])
 async def test_without_colour_every_cell_has_the_terminals_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascii_only: bool
