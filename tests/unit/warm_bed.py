@@ -68,7 +68,14 @@ class WarmBed:
         return (self.folder / name / "output.log").read_text()
 
     async def until_said(self, words: str, name: str = "attempt") -> str:
+        """Until a line is whole that has these words."""
         with anyio.fail_after(40):
-            while not (self.folder / name / "output.log").exists() or words not in self.said(name):  # noqa: ASYNC110
+            while not any(words in line and line.endswith("\n") for line in self._lines(name)):  # noqa: ASYNC110
                 await anyio.sleep(0.01)
         return self.said(name)
+
+    def _lines(self, name: str) -> list[str]:
+        try:
+            return self.said(name).splitlines(keepends=True)
+        except FileNotFoundError:
+            return []
