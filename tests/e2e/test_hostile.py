@@ -68,13 +68,12 @@ def test_the_dashboard_shows_it_all_and_means_every_byte(tmp_path: Path, ascii_o
     shown = dashboard(tmp_path, **({"LC_ALL": "C", "NO_COLOR": "1"} if ascii_only else {}))
     try:
         shown.shows("HELD by", "running", "failed", "done")
-        for job in range(4):
+        for _ in range(2 if ascii_only else 4):
             for pane in "12345":
                 shown.press(pane)
                 shown.settle(0.2)
                 assert not _BAD.search(shown.screen.replace("\n", ""))
-            if job < 3:
-                shown.press("j")
+            shown.press("j")
         for keys in ("p", "gkkk\r", "1g ", "2g ", "w\x1b[C", "wf", "3g  ", "4g  ", "5y", "s", "x", "/", "n"):
             # As somebody would who pastes what an agent has printed.
             pasted = f"\x1b[200~{NAME.replace(chr(27), '')}\x1b]0;x\x07\x1b[201~\r" if keys == "/" else ""
