@@ -95,7 +95,7 @@ def test_a_sweep_with_half_of_its_images_missing(a_hub: Hub, project: Path) -> N
         )
         times[way] = pulled + first - start, pulled + end - start
     print(
-        f"\n18 jobs of 6 images, 3 of them missing, {RATE / 4e6:.1f} MB/s a connection, 3 slots, without the run's start-up:"
+        f"\n18 jobs, 3 slots, 3 of 6 images missing, {RATE / 4e6:.1f} MB/s a connection; the run's start-up left out:"
     )
     for way, (first, whole) in times.items():
         print(f"  {way:20} first job after {first:5.1f} s, all after {whole:5.1f} s")
