@@ -138,7 +138,10 @@ async def test_the_token_names_a_child_and_its_children_and_not_the_process_that
 
 
 async def test_who_runs_outlives_the_process_that_forked_it_which_is_replaced(warm: WarmLauncher, bed: WarmBed) -> None:
-    code = "import os, time\nprint('up', os.getppid(), flush=True)\nwhile not os.path.exists('go'): time.sleep(0.01)"
+    code = (
+        "import os, time\nprint('up', os.getppid(), flush=True)\n"
+        "while not os.path.exists('go') and os.path.exists('output.log'): time.sleep(0.01)"
+    )
     first = await warm.start(bed.order(code, name="first"))
     parent = await forked_by(bed, "first")
     os.kill(parent, signal.SIGKILL)
@@ -167,7 +170,7 @@ async def main():
     bed = WarmBed(Path(sys.argv[1]))
     launcher = bed.warm()
     code = "import os, sys, time\\nprint('up', os.getppid(), flush=True)\\n"
-    code += "while not os.path.exists('go'): time.sleep(0.01)\\nsys.exit(7)"
+    code += "while not os.path.exists('go') and os.path.exists('output.log'): time.sleep(0.01)\\nsys.exit(7)"
     process = await launcher.start(bed.order(code))
     os.kill(int((await bed.until_said("up")).split()[1]), signal.SIGKILL)
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[1] != str(os.getpid()):
