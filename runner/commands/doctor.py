@@ -110,7 +110,7 @@ def _lines(finding: Finding) -> str:
     if not sys.stdout.isatty():
         return line
     width = max(40, shutil.get_terminal_size().columns)
-    return textwrap.fill(line, width, subsequent_indent=" " * INDENT, drop_whitespace=False, break_long_words=False)
+    return textwrap.fill(line, width, subsequent_indent=" " * INDENT, break_on_hyphens=False)
 
 
 def _print(line: dict[str, object] | dict[str, str] | str) -> None:
