@@ -6,18 +6,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner.adapters.ledger import read_board
+from runner.adapters.ledger import read_board, read_envelopes
 from runner.adapters.places import Places
 from runner.model.board import Board
 from runner.model.prices import Tokens
+from runner.model.reduce import reduce
 from runner.model.rows import JobRow
 from runner.model.stall import stuck_jobs
 from tests.e2e.dataset import REPO
@@ -35,7 +36,7 @@ COOP, UNPRICED = f"coop-comm.{REPO}.1.f1_f2", SOLO + "1.f1_f2"
 PLAN = (
     # Slower than the runner looks, so that it sees every step.
     Fault("delay", marker="toy-task1-feature2", seconds=1.5),
-    Fault("status", marker="toy-task1-feature3", after=1, status=429, times=3),
+    Fault("status", marker="toy-task1-feature3", after=1, status=429, times=4),
     Fault("hang", marker="toy-task2-feature2", after=2),
     Fault("hang", marker="toy-task2-feature3", after=1, times=1),
 )
@@ -50,8 +51,6 @@ class Deck:
     folder: Path
     name: str
     endpoint: ScriptedEndpoint
-    seen: dict[str, list[tuple[int, float | None]]] = field(default_factory=lambda: defaultdict(list))
-    verdicts: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self, pairs: str, *more: str, environ: dict[str, str]) -> None:
@@ -73,13 +72,12 @@ class Deck:
     def row(self, job: str) -> JobRow | None:
         return next((row for row in self.board.jobs.values() if row.spec.id == job), None)
 
-    def look(self) -> None:
-        board = self.board
-        for row in board.jobs.values():
-            if row.running is not None:
-                self.seen[row.spec.id].append((row.steps, row.attempts[-1].cost_usd))
-        for row, stall in stuck_jobs(board, time.time()):
-            self.verdicts[row.spec.id].add(stall.says)
+    def boards(self) -> Iterator[tuple[Board, float]]:
+        """What everybody who watched was shown, from the first event to the last, and when."""
+        board = Board()
+        for envelope in read_envelopes(Places(self.folder).ledger(self.name)):
+            board = reduce(board, envelope)
+            yield board, envelope.at
 
     @property
     def over(self) -> bool:
@@ -150,7 +148,6 @@ def seen(
                     letters.setdefault(str(record["from"]), (float(record["at"]), time.time()))
             if time.monotonic() - looked > 0.4:
                 looked = time.monotonic()
-                live.look()
                 # Two answers, and a third that never comes: everything that it spent is known.
                 if not killed and (pid := _pid_at(live.row(KILLED), steps=2)) is not None:
                     os.kill(pid, signal.SIGKILL)
@@ -184,7 +181,8 @@ def _end(deck: Deck) -> None:
 
 
 def test_steps_and_cost_rise_while_a_job_runs_and_are_those_of_the_result(seen: Seen) -> None:
-    told = list(dict.fromkeys(seen.live.seen[CALM]))
+    rows = (row for board, _ in seen.live.boards() for row in board.jobs.values() if row.spec.id == CALM)
+    told = list(dict.fromkeys((row.steps, row.attempts[-1].cost_usd) for row in rows if row.running is not None))
     result = seen.live.result("solo", "1/f1_f2")
     assert told == sorted(told, key=lambda one: (one[0], one[1] or 0.0))
     assert len({steps for steps, _ in told}) >= 3
@@ -222,7 +220,9 @@ def test_a_message_is_in_the_talk_within_a_second_of_being_sent(seen: Seen) -> N
 
 
 def test_retries_that_pile_up_are_called_so_and_end_well(seen: Seen) -> None:
-    verdicts = seen.live.verdicts[LIMITED]
+    verdicts = {
+        stall.says for board, at in seen.live.boards() for row, stall in stuck_jobs(board, at) if row.spec.id == LIMITED
+    }
     assert "waiting for the API, 3rd retry of 10, RateLimitError" in verdicts
     assert seen.live.result("solo", "1/f1_f3")["agent"]["status"] == "Submitted"
     assert "STUCK: waiting for the API" in seen.live.said()
