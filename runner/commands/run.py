@@ -9,7 +9,7 @@ from runner.adapters.cooperbench import other_results
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.commands.planning import plan_sweep
-from runner.commands.starting import start_checked
+from runner.commands.starting import drain, start_checked
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
@@ -40,13 +40,20 @@ def launch(options: argparse.Namespace, places: Places, plan: Plan, jobs: tuple[
     if options.detach:
         print(f"the sweep '{sweep}' runs in the background: coopdeck attach {sweep}")
         return 0
-    if headless:
-        from runner.commands.headless import watch
+    try:
+        if headless:
+            from runner.commands.headless import watch
 
-        return watch(places, sweep, last_seq, as_json=bool(options.json))
-    from runner.commands.dashboard import show_running
+            return watch(places, sweep, last_seq, as_json=bool(options.json))
+        from runner.commands.dashboard import show_running
 
-    return show_running(places, sweep)
+        return show_running(places, sweep)
+    except KeyboardInterrupt:
+        # Pressed before anybody listened for it: whoever starts a sweep and takes it back pays for no more of it.
+        pid = places.runner_pid(sweep)
+        if pid:
+            drain(pid)
+        raise
 
 
 def _refuse_others(plan: Plan, job: JobSpec) -> None:

@@ -1,10 +1,13 @@
 """Starting a runner in the background, and hearing from it that it owns the sweep."""
 
 import json
+import os
 import select
+import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from runner.adapters.logout import logout
@@ -16,7 +19,9 @@ from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
 from runner.wire.codec import to_json
 
-READY_S = 30.0
+READY_S = 150.0
+"""A runner that insists on the warm launcher has imported cooperbench before it is ready."""
+END_S = 5.0
 LOG_NAME = "runner.log"
 # -P: the folder one stands in may hold a `runner` of its own.
 DAEMON = (sys.executable, "-P", "-m", "runner.daemon")
@@ -30,6 +35,7 @@ def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()
 
     Raises:
         UsageRefused: another runner owns the sweep, or this one could not begin; the sentence says which.
+        KeyboardInterrupt: the user does not want it any more; it is ended, or drains where it had begun.
     """
     folder = places.sweep_dir(order.sweep)
     folder.mkdir(parents=True, exist_ok=True)
@@ -43,13 +49,36 @@ def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()
             stderr=errors,
             start_new_session=True,
         )
-    said = _first_line(runner, to_json(order))
+    try:
+        said = _first_line(runner, to_json(order))
+    except KeyboardInterrupt:
+        drain(runner.pid)
+        raise
     match said:
         case {"ready": True}:
             return runner.pid
         case {"refused": str(says)}:
             raise UsageRefused(says)
+    _end(runner)
     raise UsageRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
+
+
+def drain(pid: int) -> None:
+    """Let a runner start nothing new, as `coopdeck stop`; one that has not begun ends."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+        print("coopdeck: interrupted; if something runs already it may finish, nothing new starts", file=sys.stderr)
+
+
+def _end(runner: subprocess.Popen[bytes]) -> None:
+    """Whom we call not started must not start later."""
+    runner.terminate()
+    try:
+        runner.wait(END_S)
+    except subprocess.TimeoutExpired:
+        # What it may have begun meanwhile is adopted by the next one.
+        runner.kill()
+        runner.wait()
 
 
 def start_checked(

@@ -142,7 +142,9 @@ def test_a_second_run_of_a_running_sweep_is_refused_and_ctrl_c_drains_then_stops
         [*COOPDECK, *how, "--headless"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     try:
-        _until(lambda: '"running": ["' in coopdeck(tmp_path, "status", "busy", "--json").stdout)
+        assert first.stdout is not None
+        told = first.stdout
+        _until(lambda: "started" in told.readline())
         second = coopdeck(tmp_path, *how, "--headless")
         assert second.returncode == 2
         assert second.stderr.count("\n") == 1
@@ -161,6 +163,29 @@ def test_a_second_run_of_a_running_sweep_is_refused_and_ctrl_c_drains_then_stops
     assert not _attempts_of(tmp_path)
     report = json.loads(coopdeck(tmp_path, "report", "busy", "--json").stdout)
     assert (report["results"], report["unfinished"]) == (0, 15)
+
+
+@pytest.mark.parametrize("after_s", [0.3, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
+def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_that_goes_on_spending(tmp_path: Path, after_s: float) -> None:
+    how = ("run", "early", "--rehearse", "--speed", "100", "--subset", "lite", "--smoke", "5", "-c", "1", "--headless")
+    first = subprocess.Popen([*COOPDECK, *how], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        time.sleep(after_s)
+        first.send_signal(signal.SIGINT)
+        _, said = first.communicate(timeout=60)
+        assert first.returncode == 130, said
+        _until(lambda: not _owned(tmp_path))
+        report = coopdeck(tmp_path, "report", "early", "--json").stdout
+        # With a slot and 15 jobs of some seconds each, only a sweep that was stopped leaves most of them.
+        assert not report or json.loads(report)["unfinished"] > 10
+    finally:
+        first.kill()
+        coopdeck(tmp_path, "stop", "early", "--now")
+
+
+def _owned(folder: Path) -> bool:
+    status = coopdeck(folder, "status", "early", "--json").stdout
+    return bool(status) and json.loads(status)["runner_pid"] is not None
 
 
 def test_the_runner_outlives_the_command_that_started_it(tmp_path: Path) -> None:
