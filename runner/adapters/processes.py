@@ -33,6 +33,9 @@ class Process:
         self.started_ticks = started_ticks
         self.over = False
         self.reap = reap
+        # Of these two clocks only the first goes on while the machine is suspended.
+        suspended = time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
+        self.suspended_s = max(0.0, round(suspended, 3))
         self._pidfd = os.pidfd_open(pid)
 
     def age_s(self) -> float:

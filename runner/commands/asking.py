@@ -55,8 +55,13 @@ async def _ask(sweep: Known, commands: Callable[[Board], Sequence[Command]], unt
         if boards and not refusals:
             replies = [await source.ask(command) for command in commands(boards[0])]
         if until_over and replies and all(reply.ok for reply in replies):
-            with anyio.move_on_after(END_S):
+            with anyio.move_on_after(END_S) as limit:
                 await gone.wait()
+            if limit.cancelled_caught:
+                says = (
+                    f"the runner of '{sweep.name}' has not ended within {END_S:g} s; see: coopdeck status {sweep.name}"
+                )
+                replies.append(Reply(False, says))
         tasks.cancel_scope.cancel()
     if refusals or not boards:
         why = refusals[0] if refusals else f"it did not answer within {ATTACH_S:g} s"

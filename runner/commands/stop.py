@@ -10,7 +10,7 @@ from runner.model.commands import Stop
 
 
 def execute(options: argparse.Namespace) -> int:
-    """With `--now`, returns when the runner has ended."""
+    """With `--now`, returns when the runner has ended; 1 if that was not seen."""
     sweep = the_sweep(options.sweep, Path.cwd())
     replies = ask(sweep, lambda _: [Stop("now" if options.now else "drain")], until_over=options.now)
     for reply in replies:

@@ -55,7 +55,8 @@ class Control:
     act: OwnAct | None = None
 
     def end(self, act: OwnAct) -> None:
-        if self.act is None:
+        # Who cancels a job that would run again means that it must not.
+        if self.act is None or (act == "cancelled" and self.act in _RUN_AGAIN):
             self.act = act
         self.asked.set()
 
@@ -90,6 +91,8 @@ class Attempts:
                     await self._record(ev.JobSettled(row.spec.id, "cancelled"))
                 return
             await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
+            if self._attempts_of(row) < number:
+                return  # cancelled in the very moment
             now = supplied(plan, self.dispatcher.board)
             order = self.cooperbench.order(now, row.spec, number, token, self.sweep_dir / folder)
             running = await self._patiently(lambda: self._start(order), control)
@@ -102,7 +105,7 @@ class Attempts:
             act = control.act or "stopped"
             await self._ended(row, number, self._own_act(Outcome("cancelled", "", "", 0.0), act, plan.timeout_s), act)
             return
-        await self._record(ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks))
+        await self._record(_started(row, number, running))
         attempt = AttemptRow(number, token, str(folder), self.clock.now())
         await self._watch(row, attempt, running, control, plan.timeout_s, adopted=False)
 
@@ -121,14 +124,17 @@ class Attempts:
             if not outcome.is_result:
                 # What it spent while no runner looked.
                 await self._note(row, attempt.number, self._progress(row, folder))
+                if control.act is not None:
+                    outcome = self._own_act(outcome, control.act, self._plan().timeout_s)
             async with anyio.create_task_group() as ending:
                 ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
-                await self._ended(row, attempt.number, outcome)
+                await self._ended(row, attempt.number, outcome, control.act)
             return
         if attempt.pid is None:
-            await self._record(ev.AttemptStarted(row.spec.id, attempt.number, running.pid, running.started_ticks))
+            await self._record(_started(row, attempt.number, running))
         # Not by the time of day, which may have jumped meanwhile; an adopted attempt is given at least a minute.
-        left = self._plan().timeout_s - running.age_s()
+        slept = 0.0 if attempt.pid is None else max(0.0, running.suspended_s - attempt.suspended_s)
+        left = self._plan().timeout_s - max(0.0, running.age_s() - slept)
         await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
 
     async def _start(self, order: LaunchOrder) -> Running:
@@ -263,7 +269,8 @@ class Attempts:
         before = self.dispatcher.board.jobs[row.spec.id].attempts[row.retries_from : number - 1]
         hosts = sum(one.outcome is not None and one.outcome.failure == "host" for one in before)
         tries = hosts if outcome.failure == "host" else len(before) - hosts
-        decided = verdict(outcome.failure, tries + 1, plan.attempts, self.jitter())
+        same = sum(one.outcome is not None and one.outcome.failure == outcome.failure for one in before)
+        decided = verdict(outcome.failure, tries + 1, same + 1, plan.attempts, self.jitter())
         if not decided.again:
             return None
         reason = f"{outcome.failure}: {one_line(outcome.evidence)}"
@@ -283,6 +290,8 @@ class Attempts:
                 path = await self.cooperbench.deliver(self._plan(), row.spec, folder, outcome, tag=tag)
                 break
             except OSError as error:
+                if self.dispatcher.board.stopping == "now":
+                    return  # the next runner delivers it
                 if not held:
                     held = True
                     await self._record(ev.QueueHeld("deliver", f"a result cannot be delivered: {error}"))
@@ -305,6 +314,10 @@ class Attempts:
         if plan is None:
             raise RuntimeError("no plan was recorded before the first attempt")
         return plan
+
+
+def _started(row: JobRow, number: int, running: Running) -> ev.AttemptStarted:
+    return ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks, running.suspended_s)
 
 
 def _refused(error: LaunchRefused | OSError) -> Outcome:

@@ -36,6 +36,8 @@ async def patiently(
             result = await action()
         except (OSError, LaunchRefused) as error:
             if error.errno not in SHORT:
+                if held:
+                    await record(dispatcher, clock, ev.QueueReleased(CAUSE))
                 raise
             dispatcher.short_at = anyio.current_time()
             if not give_up():

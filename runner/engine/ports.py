@@ -63,7 +63,11 @@ class Running(Protocol):
         """Clock ticks since boot; with the pid it names the process for good."""
 
     def age_s(self) -> float:
-        """How long it has been up, by a clock that nobody sets."""
+        """How long it has been up, by a clock that nobody sets; what the machine was suspended counts."""
+
+    @property
+    def suspended_s(self) -> float:
+        """How long the machine had been suspended since its boot when this process was taken up."""
 
     async def wait(self) -> int | None:
         """Until the process is over; its exit status, negative for a signal, None where it cannot be known."""

@@ -53,6 +53,7 @@ class Sweep:
         """Until nothing is left to do and nobody watches, or until told to stop; says which."""
         async with anyio.create_task_group() as tasks:
             self._resume(tasks)
+            await self._settle_dropped(*self._dispatcher.board.order)
             tasks.start_soon(partial(self._attempts.clear_left, earlier=True))
             await self._skip_delivered()
             await self._supplying.declare()
@@ -98,8 +99,16 @@ class Sweep:
             row = board.jobs[job]
             if row.state in ACTIVE or row.state == "delivering":
                 control = self._controls[job] = Control()
+                if row.cancelling:
+                    control.end("requeued" if row.requeueing else "cancelled")
                 self.slots.take()
                 tasks.start_soon(self._one, job, control, True)
+
+    async def _settle_dropped(self, *jobs: JobId) -> None:
+        """What was cancelled while a runner died, or while its attempt was about to begin or to be repeated."""
+        dropped = [job for job in jobs if self._dispatcher.board.jobs[job].dropped]
+        if dropped:
+            await self._record(*(ev.JobSettled(job, "cancelled") for job in dropped))
 
     async def _skip_delivered(self) -> None:
         """Mark the jobs whose sound result is there already.
@@ -183,14 +192,14 @@ class Sweep:
     async def _one(self, job: JobId, control: Control, resumed: bool) -> None:
         """An attempt in its slot."""
         row = self._dispatcher.board.jobs[job]
+        play = self._attempts.resume if resumed else self._attempts.run
         try:
-            if resumed:
-                await self._attempts.resume(row, control)
-            else:
-                await self._attempts.run(row, control)
-        except LedgerUnwritable:
-            # Nothing was started. Holding the slot for a while keeps the queue from spinning.
-            await self._attempts.clock.sleep(1.0)
+            try:
+                await play(row, control)
+            except LedgerUnwritable:
+                # Nothing was started. Holding the slot for a while keeps the queue from spinning.
+                await self._attempts.clock.sleep(1.0)
+            await self._settle_dropped(job)
         finally:
             del self._controls[job]
             self._enqueue(job)
@@ -280,12 +289,15 @@ class Sweep:
             return cmd.Reply(False, f"there is no job {job}")
         if row.settled:
             return cmd.Reply(False, f"{job} is over already: {row.state}")
-        control = self._controls.get(job)
-        await self._dispatcher.record(ev.CancelRequested(job))
-        if control is not None:
-            control.end("cancelled")
+        if job in self._controls:
+            await self._dispatcher.record(ev.CancelRequested(job))
+            if (control := self._controls.get(job)) is not None:
+                control.end("cancelled")
+            else:
+                await self._settle_dropped(job)
             return cmd.Reply(True, f"ending {job}")
-        await self._dispatcher.record(ev.JobSettled(job, "cancelled"))
+        # Together: a runner that dies between the two would leave a job in the queue that nobody wants.
+        await self._dispatcher.record(ev.CancelRequested(job), ev.JobSettled(job, "cancelled"))
         return cmd.Reply(True, f"took {job} out of the queue")
 
     async def _end_and_requeue(self, job: JobId) -> cmd.Reply:

@@ -96,6 +96,8 @@ class AttemptStarted:
     attempt: int
     pid: int
     started_ticks: int
+    suspended_s: float = 0.0
+    """How long the machine had been suspended since its boot."""
     type: Literal["AttemptStarted"] = "AttemptStarted"
 
 

@@ -140,6 +140,7 @@ def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
                 retry_at=None,
                 reason=reason,
                 cancelling=False,
+                requeueing=False,
                 delivered=None,
                 retries_from=len(row.attempts),
             )
@@ -147,16 +148,18 @@ def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
             if row.state not in {"queued", "retrying"} or number != len(row.attempts) + 1:
                 return row
             attempt = AttemptRow(number, token, folder, at)
-            return replace(
-                row, state="starting", attempts=(*row.attempts, attempt), agents=(), retry_at=None, reason=""
-            )
+            row = replace(row, state="starting", attempts=(*row.attempts, attempt), agents=(), retry_at=None, reason="")
+            # Only a wish to try again is met by this: who cancelled just before it has cancelled this attempt too.
+            return replace(row, cancelling=row.cancelling and not row.requeueing, requeueing=False)
         case ev.JobSettled(_, state, outcome):
             if row.settled:
                 return row
-            row = replace(row, state=state, agents=(), retry_at=None, cancelling=False)
+            row = replace(row, state=state, agents=(), retry_at=None, cancelling=False, requeueing=False)
             return row if outcome is None else replace(row, outcome=outcome, reason=outcome.evidence)
         case ev.CancelRequested(_, again):
-            return row if row.settled else replace(row, cancelling=True, reason=AGAIN if again else row.reason)
+            if row.settled:
+                return row
+            return replace(row, cancelling=True, requeueing=again, reason=AGAIN if again else row.reason)
         case ev.RetryScheduled(_, number, delay_s, reason):
             if row.settled or row.state in ACTIVE or number != len(row.attempts) + 1:
                 return row
@@ -176,8 +179,9 @@ def _attempt(row: JobRow, event: AttemptEvent, at: float) -> JobRow:
     attempt = row.attempts[-1]
     earlier = row.attempts[:-1]
     match event:
-        case ev.AttemptStarted(_, _, pid, ticks):
-            return replace(row, state="running", attempts=(*earlier, replace(attempt, pid=pid, started_ticks=ticks)))
+        case ev.AttemptStarted(_, _, pid, ticks, suspended_s):
+            attempt = replace(attempt, pid=pid, started_ticks=ticks, suspended_s=suspended_s)
+            return replace(row, state="running", attempts=(*earlier, attempt))
         case ev.AgentSeen():
             others = tuple(other for other in row.agents if other.agent != event.agent)
             agents = tuple(sorted((*others, _seen(event, at)), key=lambda one: one.agent))

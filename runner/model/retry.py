@@ -33,19 +33,19 @@ class Verdict:
     reason: str
 
 
-def verdict(failure: FailureClass, number: int, limit: int, jitter: float) -> Verdict:
-    """Judge the attempt `number` (from 1) of at most `limit`; `jitter` in 0..1 is drawn by the caller.
+def verdict(failure: FailureClass, number: int, same: int, limit: int, jitter: float) -> Verdict:
+    """Judge the attempt `number` (from 1) of at most `limit`, of which `same` with this one ended in this class.
 
-    The delay doubles with every attempt up to the class's longest, half of it fixed and half drawn ("equal
-    jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), so that jobs that
-    failed together do not return together.
+    `jitter` in 0..1 is drawn by the caller. The delay doubles with every attempt up to the class's longest, half of
+    it fixed and half drawn ("equal jitter", https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/),
+    so that jobs that failed together do not return together.
     """
     delays = _DELAY_S.get(failure)
     if delays is None:
         return Verdict(False, 0.0, f"{failure} is not tried again")
-    allowed = min(limit, 2) if failure in _ONCE else limit
-    if failure == "host":
-        allowed = HOST_TRIES
+    if failure in _ONCE and same > 1:
+        return Verdict(False, 0.0, f"{failure} is tried again once")
+    allowed = HOST_TRIES if failure == "host" else limit
     if number >= allowed:
         return Verdict(False, 0.0, f"{failure}: {number} of {allowed} tries used")
     first, longest = delays

@@ -52,6 +52,8 @@ class AttemptRow:
     starting_at: float
     pid: int | None = None
     started_ticks: int | None = None
+    suspended_s: float = 0.0
+    """How long the machine had been suspended since its boot when this started."""
     ended_at: float | None = None
     outcome: Outcome | None = None
     cost_usd: float | None = 0.0
@@ -78,6 +80,8 @@ class JobRow:
     """Why it waits or why it ended so, in a line."""
     delivered: str | None = None
     cancelling: bool = False
+    requeueing: bool = False
+    """With `cancelling`: only the attempt is being ended, and the job will be tried again."""
     again: bool = False
     """Somebody asked for the job again: a result that is there does not count."""
     retries_from: int = 0
@@ -86,6 +90,11 @@ class JobRow:
     @property
     def settled(self) -> bool:
         return self.state in SETTLED
+
+    @property
+    def dropped(self) -> bool:
+        """Somebody has cancelled it, and only that it is over remains to be said."""
+        return self.cancelling and not self.requeueing and self.state in {"queued", "retrying"}
 
     @property
     def running(self) -> AttemptRow | None:

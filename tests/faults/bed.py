@@ -47,13 +47,14 @@ class Bed:
     speed: float = 100_000.0
     faults: list[dict[str, Any]] = field(default_factory=list)
     program: tuple[str, ...] = REHEARSAL
+    goes_on: bool = False
+    """A runner only finishes what is there, as at `attach`; else it is asked for all jobs, as at `run`."""
     runners: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
         self.places = Places(self.folder)
-        plan = self.folder / "faults.json"
-        plan.write_text(json.dumps({"faults": self.faults}))
+        plan = self.write_faults()
         pairs = select_pairs(read_dataset(None), subset="lite")
         each = -(-self.number // len(self.settings))
         self.jobs: tuple[JobSpec, ...] = make_jobs(SWEEP, self.settings, pairs[:each], ["command-a"])[: self.number]
@@ -69,6 +70,11 @@ class Bed:
             timeout_s=self.timeout_s,
             rehearsal=Rehearsal(self.speed, 0, str(plan)),
         )
+
+    def write_faults(self) -> Path:
+        path = self.folder / "faults.json"
+        path.write_text(json.dumps({"faults": self.faults}))
+        return path
 
     @property
     def sweep_dir(self) -> Path:
@@ -94,7 +100,8 @@ class Bed:
                 start_new_session=True,
             )
         self.runners.append(runner)
-        order = StartOrder(str(self.folder), SWEEP, self.plan, self.jobs)
+        asked = (None, ()) if self.goes_on else (self.plan, self.jobs)
+        order = StartOrder(str(self.folder), SWEEP, *asked)
         assert runner.stdin is not None
         with suppress(BrokenPipeError), runner.stdin as into:
             into.write(to_json(order))

@@ -69,6 +69,7 @@ class FakeProcess:
         self.over = anyio.Event()
         self.ended_by_us = False
         self.up_s = 0.0
+        self.suspended_s = 0.0
 
     def age_s(self) -> float:
         return self.up_s

@@ -69,22 +69,29 @@ def test_evidence_is_one_bounded_line() -> None:
 
 @pytest.mark.parametrize("failure", ["auth", "config", "request", "model", "quota", "image", "timeout", "unknown"])
 def test_what_cannot_succeed_is_not_tried_again(failure: FailureClass) -> None:
-    assert not verdict(failure, 1, 3, 0.5).again
+    assert not verdict(failure, 1, 1, 3, 0.5).again
 
 
 @pytest.mark.parametrize(("failure", "tries"), [("provider", 3), ("crash", 3), ("container", 2), ("lost", 2)])
 def test_infrastructure_is_tried_again_up_to_its_limit(failure: FailureClass, tries: int) -> None:
-    verdicts = [verdict(failure, number, 3, 1.0).again for number in range(1, 4)]
+    verdicts = [verdict(failure, number, number, 3, 1.0).again for number in range(1, 4)]
     assert verdicts == [number < tries for number in range(1, 4)]
 
 
+@pytest.mark.parametrize("failure", ["container", "oom", "lost"])
+def test_what_is_tried_again_once_counts_its_own_class_alone(failure: FailureClass) -> None:
+    assert verdict(failure, 2, 1, 3, 1.0).again
+    assert not verdict(failure, 2, 2, 3, 1.0).again
+    assert not verdict(failure, 3, 1, 3, 1.0).again
+
+
 def test_the_delay_grows_and_is_drawn_from_its_upper_half() -> None:
-    low, high = verdict("rate", 1, 3, 0.0).delay_s, verdict("rate", 1, 3, 1.0).delay_s
+    low, high = verdict("rate", 1, 1, 3, 0.0).delay_s, verdict("rate", 1, 1, 3, 1.0).delay_s
     assert (low, high) == (15.0, 30.0)
-    assert verdict("rate", 2, 3, 1.0).delay_s == 60.0
-    assert verdict("rate", 9, 10, 1.0).delay_s == 300.0
+    assert verdict("rate", 2, 2, 3, 1.0).delay_s == 60.0
+    assert verdict("rate", 9, 9, 10, 1.0).delay_s == 300.0
 
 
 def test_a_short_host_has_tries_of_its_own_and_not_for_ever() -> None:
-    assert verdict("host", HOST_TRIES - 1, 1, 0.0).again
-    assert not verdict("host", HOST_TRIES, 1, 0.0).again
+    assert verdict("host", HOST_TRIES - 1, 1, 1, 0.0).again
+    assert not verdict("host", HOST_TRIES, 1, 1, 0.0).again

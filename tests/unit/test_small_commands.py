@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -7,9 +8,13 @@ import pytest
 from runner import cli
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places
+from runner.client import Update
+from runner.commands import asking
 from runner.commands.asking import ask
 from runner.commands.sweeps import DEMO_FOLDER, Known, the_sweep
 from runner.model import events as ev
+from runner.model.board import Board
+from runner.model.commands import Command, Reply
 from runner.model.ids import PairId
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan, Rehearsal
@@ -105,3 +110,30 @@ def test_a_runner_that_cannot_be_reached_is_a_sentence(folder: Path, monkeypatch
     monkeypatch.setattr(Known, "pid", property(lambda _: 1))
     with pytest.raises(UsageRefused, match="cannot be asked"):
         ask(the_sweep("s", folder), lambda _: [])
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_runner_that_was_not_seen_to_end_is_said(
+    ends: bool, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Runner:
+        def __init__(self, _: Path) -> None:
+            self.asked = anyio.Event()
+
+        async def follow(self, seen: Callable[[Update], None]) -> None:
+            seen(Update(Board(), (), True, "attached"))
+            await self.asked.wait()
+            if not ends:
+                await anyio.sleep_forever()
+
+        async def ask(self, _: Command) -> Reply:
+            self.asked.set()
+            return Reply(True, "stopping now")
+
+    monkeypatch.setattr(Known, "pid", property(lambda _: 1))
+    monkeypatch.setattr(asking, "RunningSweep", Runner)
+    monkeypatch.setattr(asking, "END_S", 40.0 if ends else 0.05)
+    assert cli.main(["stop", "s", "--now"]) == (0 if ends else 1)
+    said = capsys.readouterr().out
+    assert said.startswith("stopping now\n")
+    assert ("the runner of 's' has not ended within 0.05 s" in said) is not ends
