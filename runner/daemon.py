@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,11 @@ from runner import __version__
 from runner.adapters.clock import SystemClock
 from runner.adapters.containers import DockerContainers, NoContainers, docker_program
 from runner.adapters.cooperbench import CooperbenchFiles
-from runner.adapters.dotenv_file import project_dotenv
+from runner.adapters.docker_engine import connect
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.git_supply import GitSupply
 from runner.adapters.image_supply import ImageSupplier
+from runner.adapters.images import Connection
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import ProcessLauncher
@@ -131,9 +133,10 @@ async def own(order: StartOrder) -> None:
     if plan is not None and plan.launcher == "warm" and isinstance(launcher, WarmLauncher):
         specs = order.jobs or [row.spec for row in dispatcher.board.jobs.values()]
         await _insist(launcher, cooperbench.order(plan, specs[0], 1, "", sweep_dir))
-    containers = _containers(plan)
+    environment = project_environment(places.root)
+    containers = _containers(plan, environment)
     redis = RedisSupply(
-        RedisServers(sweep_dir, processes, os.environ), os.environ, dispatcher.board.supplies.get(("redis", ""))
+        RedisServers(sweep_dir, processes, environment), environment, dispatcher.board.supplies.get(("redis", ""))
     )
     attempts = Attempts(dispatcher, launcher, cooperbench, containers, clock, sweep_dir, random.random)
     async with anyio.create_task_group() as tasks:
@@ -151,7 +154,7 @@ async def own(order: StartOrder) -> None:
             hub,
             expects_client=order.expects_client,
             recheck=was_finished,
-            suppliers=_suppliers(places, dispatcher.board.plan, redis),
+            suppliers=_suppliers(places, dispatcher.board.plan, redis, environment),
         )
         server = ClientServer(listening, sweep_dir, hub, lambda: dispatcher.shown, sweep.obey)
         await tasks.start(server.serve)
@@ -193,24 +196,24 @@ def _note(says: str) -> None:
         os.write(2, f"{time.strftime('%Y-%m-%d %H:%M:%S')} {says}\n".encode())
 
 
-def _containers(plan: Plan | None) -> Containers:
+def _containers(plan: Plan | None, environment: Mapping[str, str]) -> Containers:
     if plan is None or plan.rehearsal is not None or plan.backend != "docker":
         return NoContainers()
     teams = any(SETTINGS[setting].mode == "team" for setting in plan.settings)
-    return DockerContainers(docker_program(os.environ), volumes=teams)
+    return DockerContainers(environment, volumes=teams)
 
 
-def _suppliers(places: Places, plan: Plan | None, redis: Supplier) -> list[Supplier]:
+def _suppliers(places: Places, plan: Plan | None, redis: Supplier, environment: Mapping[str, str]) -> list[Supplier]:
     """Who makes ready what this sweep's jobs need, by kind; what none is here for is not waited for."""
     suppliers: list[Supplier] = []
     if plan is None or plan.rehearsal is not None:
         return suppliers
     suppliers.append(redis)
     # Another program in docker's place may speak to another engine than the SDK does: its images are its own affair.
-    if plan.backend == "docker" and Path(docker_program(os.environ)).name == "docker":
-        suppliers.append(ImageSupplier(places.state))
+    if plan.backend == "docker" and Path(docker_program(environment)).name == "docker":
+        suppliers.append(ImageSupplier(places.state, Connection(lambda: connect(environment))))
     if plan.git and plan.backend == "docker":
-        suppliers.append(GitSupply({**project_dotenv(places.root), **os.environ}, places.root))
+        suppliers.append(GitSupply(environment, places.root))
     return suppliers
 
 

@@ -7,6 +7,7 @@ from textwrap import wrap
 
 from runner.model.board import Board
 from runner.model.ids import OWNERS
+from runner.model.sizes import size
 from runner.model.supplies import Supply, SupplyKey, SupplyState, needed, waiting
 from styles.themes import Tone
 from tui.format import bar
@@ -97,12 +98,3 @@ def supplies_line(board: Board) -> Line:
         parts.append((Span(f"{waits} {'job waits' if waits == 1 else 'jobs wait'}", "warn"),))
     total: Line = (Span(f" {sum(counts.values())} images", "strong"),)
     return join([total, *parts], "   ")
-
-
-def size(count: float) -> str:
-    """`812 MB`, `2.1 GB`."""
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

@@ -7,7 +7,7 @@ fails is tried again later and less often; the job does not notice.
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from runner.adapters.agent_streams import AgentStream, ClaudeStream, CodexStream, Record
+from runner.adapters.containers import docker_program
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.engine.ports import Sighting
 from runner.model.plan import JobSpec, Plan
@@ -44,10 +45,10 @@ class _Followed:
 class FollowedProbe:
     """The port `Progress`: the probe's lines, to which those from the containers are added first."""
 
-    def __init__(self, plan: Plan, spec: JobSpec, folder: Path, program: str) -> None:
+    def __init__(self, plan: Plan, spec: JobSpec, folder: Path, environment: Mapping[str, str]) -> None:
         self._probe = ProbeLog(folder, spec.model, plan.prices)
         self._path = folder / PROBE_NAME
-        self._program = program
+        self._program, self._environment = docker_program(environment), environment
         self._file, self._reader = PLACES[plan.agent]
         labels = {"sweep": plan.sweep, "job": spec.id, "attempt": folder.name}
         self._ours = [word for name, value in labels.items() for word in ("--filter", f"label=coopdeck.{name}={value}")]
@@ -131,7 +132,12 @@ class FollowedProbe:
         try:
             with anyio.fail_after(WAIT_S):
                 done = await anyio.run_process(
-                    [self._program, *arguments], check=False, stdin=DEVNULL, stdout=PIPE, stderr=DEVNULL
+                    [self._program, *arguments],
+                    check=False,
+                    stdin=DEVNULL,
+                    stdout=PIPE,
+                    stderr=DEVNULL,
+                    env=self._environment,
                 )
         except (OSError, TimeoutError):
             return None

@@ -85,8 +85,9 @@ class NoContainers:
 class DockerContainers:
     """The port `Containers`; says on standard error when Docker stops answering and when it answers again."""
 
-    def __init__(self, program: str, *, volumes: bool, wait_s: float = WAIT_S) -> None:
-        self._program = program
+    def __init__(self, environment: Mapping[str, str], *, volumes: bool, wait_s: float = WAIT_S) -> None:
+        self._environment = environment
+        self._program = docker_program(environment)
         self._volumes = volumes
         self._wait_s = wait_s
         self._trouble = ""
@@ -156,7 +157,8 @@ class DockerContainers:
 
     async def _run(self, *arguments: str) -> tuple[int, str, str]:
         try:
-            done = await anyio.run_process([self._program, *arguments], check=False, stdin=DEVNULL)
+            command = [self._program, *arguments]
+            done = await anyio.run_process(command, check=False, stdin=DEVNULL, env=self._environment)
         except OSError as error:
             raise DockerSilent(f"{self._program} cannot be run: {error.strerror}") from None
         return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")

@@ -11,9 +11,9 @@ import anyio.to_thread
 
 from runner import probe
 from runner.adapters.container_streams import PLACES, FollowedProbe
-from runner.adapters.containers import docker_program, shim_in_path, shim_variables
+from runner.adapters.containers import shim_in_path, shim_variables
 from runner.adapters.delivery import RESULT, deliver, result_folder
-from runner.adapters.dotenv_file import project_dotenv
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.evaluations import read_tested, with_tests
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
@@ -80,7 +80,7 @@ class CooperbenchFiles:
 
     def __init__(self, working_dir: Path) -> None:
         self._working_dir = working_dir
-        self._caller = {**project_dotenv(working_dir), **os.environ}
+        self._caller = project_environment(working_dir)
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
         return LaunchOrder(
@@ -127,7 +127,7 @@ class CooperbenchFiles:
 
     def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> Progress:
         if plan.agent in PLACES and plan.backend == "docker" and plan.rehearsal is None:
-            return FollowedProbe(plan, spec, folder, docker_program(self._caller))
+            return FollowedProbe(plan, spec, folder, self._caller)
         return ProbeLog(folder, spec.model, plan.prices)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:

@@ -7,17 +7,13 @@ Everything here blocks: call it in a worker thread.
 import errno
 import hashlib
 import json
-import os
-import socket
-import subprocess
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.adapters.docker_ssh import SshBridge
 from runner.model.failure import one_line
 
 if TYPE_CHECKING:
@@ -47,25 +43,33 @@ class Engine:
     mirrors: tuple[str, ...]
     """Registries that it asks before Docker Hub."""
     architecture: str
+    bridge: SshBridge | None = None
 
     def close(self) -> None:
         with suppress(OSError):
             self.api.close()
+        if self.bridge is not None:
+            self.bridge.close()
 
 
-def connect(environment: Mapping[str, str] | None = None) -> Engine:
-    """Raises EngineAway."""
+def connect(environment: Mapping[str, str]) -> Engine:
+    """The engine that this environment names. Raises EngineAway."""
     import docker
     import requests
 
-    environment = os.environ if environment is None else environment
     host, tls = endpoint(environment)
-    reached = _ssh_bridge(host) if host.startswith("ssh://") else host
-    try:
-        api = docker.APIClient(base_url=reached, tls=tls or False, version="auto", timeout=int(ANSWER_S))
-        info: dict[str, Any] = api.info()
-    except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
-        raise EngineAway(why_away(error, host)) from None
+    with ExitStack() as undo:
+        try:
+            bridge = SshBridge(host, environment, ANSWER_S) if host.startswith("ssh://") else None
+            if bridge is not None:
+                undo.callback(bridge.close)
+            reached = bridge.url if bridge else host
+            api = docker.APIClient(base_url=reached, tls=tls or False, version="auto", timeout=int(ANSWER_S))
+            undo.callback(api.close)
+            info: dict[str, Any] = api.info()
+        except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
+            raise EngineAway(why_away(error, host)) from None
+        undo.pop_all()
     root = Path(str(info.get("DockerRootDir") or "/nonexistent"))
     mirrors = (info.get("RegistryConfig") or {}).get("Mirrors") or []
     return Engine(
@@ -75,6 +79,7 @@ def connect(environment: Mapping[str, str] | None = None) -> Engine:
         str(info.get("ServerVersion", "")),
         tuple(str(mirror) for mirror in mirrors),
         str(info.get("Architecture", "")),
+        bridge,
     )
 
 
@@ -163,30 +168,3 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         inside = [*one.args, *(part for arg in one.args if isinstance(arg, tuple) for part in arg)]
         more = [one.__cause__, one.__context__, getattr(one, "reason", None), *inside]
         waiting += [cause for cause in more if isinstance(cause, BaseException)]
-
-
-def _ssh_bridge(host: str) -> str:
-    """A unix socket of our own that leads to the engine behind ssh, as the `docker` program does it.
-
-    The SDK's own way needs paramiko; this one has the user's ssh configuration and agent, and asks for nothing.
-    """
-    user_host, _, port = host.removeprefix("ssh://").partition(":")
-    port = port.partition("/")[0]
-    argv = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={ANSWER_S:.0f}", "-T"]
-    argv += [*(["-p", port] if port else []), "--", user_host.rstrip("/"), "docker", "system", "dial-stdio"]
-    folder = Path(tempfile.mkdtemp(prefix="coopdeck-ssh-"))
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(str(folder / "engine.sock"))
-    listener.listen()
-
-    def serve() -> None:
-        calls: list[subprocess.Popen[bytes]] = []
-        while True:
-            accepted, _ = listener.accept()
-            calls = [call for call in calls if call.poll() is None]
-            with accepted, suppress(OSError):
-                ends = accepted.fileno()
-                calls.append(subprocess.Popen(argv, stdin=ends, stdout=ends, stderr=subprocess.DEVNULL))
-
-    threading.Thread(target=serve, name="docker over ssh", daemon=True).start()
-    return f"unix://{folder}/engine.sock"

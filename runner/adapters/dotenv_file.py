@@ -4,6 +4,8 @@ Upstream itself looks for a `.env` in the folders above its own code (python-dot
 project's only when it is installed inside the project.
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 
 NAME = ".env"
@@ -21,3 +23,11 @@ def project_dotenv(folder: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {name: value for name, value in found.items() if value is not None}
+
+
+def project_environment(folder: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What the project's attempts get: the caller's environment over its `.env`.
+
+    Whoever asks Docker for the project asks with this one too: DOCKER_HOST in `.env` names the engine for all of us.
+    """
+    return {**project_dotenv(folder), **caller}

@@ -25,9 +25,9 @@ class ImageSupplier:
 
     kind: SupplyKind = "image"
 
-    def __init__(self, state: Path, connection: Connection | None = None, patience: Patience | None = None) -> None:
+    def __init__(self, state: Path, connection: Connection, patience: Patience | None = None) -> None:
         self._verdicts = Verdicts(verdicts_path(state))
-        self._connection = connection or Connection()
+        self._connection = connection
         self._patience = patience or Patience()
         self._wanted: dict[str, None] = {}
         self._over: set[str] = set()

@@ -14,10 +14,11 @@ from typing import Any, TypeVar
 import anyio
 import anyio.to_thread
 
-from runner.adapters.docker_engine import Engine, EngineAway, connect, why_away
+from runner.adapters.docker_engine import Engine, EngineAway, why_away
 from runner.adapters.image_pull import FOR_GOOD, Progress, Pull, PullFailed
 from runner.adapters.places import socket_folder
 from runner.engine.ports import Tell
+from runner.model.sizes import size
 from runner.model.supplies import Supply, SupplyState
 
 AT_ONCE = 3
@@ -101,7 +102,7 @@ async def in_thread(work: Callable[[], Result]) -> Result:
 class Connection:
     """The engine, connected to when it is needed, and anew when it was away."""
 
-    def __init__(self, make: Callable[[], Engine] = connect) -> None:
+    def __init__(self, make: Callable[[], Engine]) -> None:
         self._make = make
         self._engine: Engine | None = None
         self._turn = anyio.Lock()
@@ -224,7 +225,7 @@ class Puller:
         room = free_bytes(engine)
         need = max(LEAST_ROOM, int(self.sizes.get(name, 0) * UNPACKED))
         if room is not None and room < need:
-            says = f"no room for it: about {need / 1e9:.1f} GB, and {engine.root_dir} has {room / 1e9:.1f} GB free"
+            says = f"no room for it: about {size(need)}, and {engine.root_dir} has {size(room)} free"
             raise PullFailed("room", says)
 
     @asynccontextmanager

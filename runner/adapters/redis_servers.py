@@ -140,7 +140,7 @@ class RedisServers:
         with anyio.move_on_after(REAP_S):
             await self._reap()
         if contained:
-            await DockerContainers(self._docker, volumes=False).remove({self.token}, killed=late)
+            await DockerContainers(self._environment, volumes=False).remove({self.token}, killed=late)
         await self._forget_folder()
 
     async def _launch(self, kind: OwnKind, port: int, hosts: list[str]) -> Running:
@@ -209,7 +209,7 @@ class RedisServers:
     async def _has_container(self, *, unless_silent: bool = False) -> bool:
         try:
             with anyio.fail_after(DOCKER_S):
-                made = await DockerContainers(self._docker, volumes=False).containers()
+                made = await DockerContainers(self._environment, volumes=False).containers()
         except (DockerSilent, TimeoutError):
             return unless_silent
         return any(one.token == self.token for one in made)

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 from typing import Any
 
 from runner.adapters.docker_engine import Engine
@@ -62,11 +63,11 @@ def _hub_size(url: str, architecture: str) -> int:
 def _get(url: str, kinds: tuple[str, ...]) -> Mapping[str, Any]:
     if not url.startswith(("http://", "https://")):
         return {}
-    request = urllib.request.Request(url, headers={"Accept": ", ".join(kinds)})  # noqa: S310 - looked at above
     try:
+        request = urllib.request.Request(url, headers={"Accept": ", ".join(kinds)})  # noqa: S310 - looked at above
         with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
             document = json.loads(answer.read(MOST_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, HTTPException):
         return {}
     return document if isinstance(document, dict) else {}
 

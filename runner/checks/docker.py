@@ -15,13 +15,14 @@ from runner.adapters.places import Places
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
 from runner.model.failure import one_line
+from runner.model.sizes import size
 from runner.model.supplies import image_name
 
 CHECK = "docker"
 ANSWER_S = 15.0
 OLDEST = (20, 10)
 """`--add-host ...:host-gateway`, which a team's containers are started with, came with it."""
-LEAST_FREE, FEW_FREE = 1 << 30, 30 << 30
+LEAST_FREE, FEW_FREE = 1_000_000_000, 30_000_000_000
 GIT_IMAGE = "cooperbench-git-server:local"
 
 
@@ -29,7 +30,7 @@ def check_engine(wanted: Wanted) -> list[Finding]:
     """Whether a new enough engine answers; one line."""
     if wanted.backend != "docker":
         return [Finding(CHECK, "skipped", f"the backend is {wanted.backend}")]
-    program = docker_program(wanted.caller)
+    program = docker_program(wanted.environment())
     status, out, err = _call(wanted, "version", "--format", "{{json .Server}}")
     if status is None:
         return [_without(program, err)]
@@ -63,7 +64,7 @@ def check_storage(wanted: Wanted) -> list[Finding]:
     free = _free(folder) if _host(wanted).startswith("unix://") else None
     if free is None:
         return [Finding("storage", "ok", f"{driver}; the room at {folder or 'its folder'} cannot be seen from here")]
-    says = f"{driver}, {free / (1 << 30):.1f} GB free in {folder}"
+    says = f"{driver}, {size(free)} free in {folder}"
     if free < FEW_FREE:
         remedy = "make room there: images take gigabytes each, and running containers need some as well"
         return [Finding("storage", "fail" if free < LEAST_FREE else "warn", says, remedy)]
@@ -144,7 +145,7 @@ def _silent(wanted: Wanted, err: str) -> Finding:
 def _host(wanted: Wanted) -> str:
     """The engine's address, by DOCKER_HOST or the context; empty when that cannot be told."""
     try:
-        return endpoint(wanted.caller)[0]
+        return endpoint(wanted.environment())[0]
     except EngineAway:
         return ""
 
@@ -161,8 +162,8 @@ def _call(wanted: Wanted, *arguments: str) -> tuple[int | None, str, str]:
     """Status, output, errors; without a status the errors are `missing`, `late` or why it does not run."""
     try:
         done = subprocess.run(
-            [docker_program(wanted.caller), *arguments],
-            env=dict(wanted.caller),
+            [docker_program(wanted.environment()), *arguments],
+            env=wanted.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,19 +1,18 @@
 """Coopdeck's own folders: whether it may write in them, whether there is room, and what stands in the way."""
 
 import os
-import socket
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
-from runner.adapters.places import Places, socket_folder
+from runner.adapters.listeners import dead_sockets
+from runner.adapters.places import Places
 from runner.adapters.room import ROOM
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
 from runner.model.refusal import UsageRefused
+from runner.model.sizes import size
 
-FEW_FREE = 1 << 30
-CONNECT_S = 1.0
+FEW_FREE = 1_000_000_000
 
 
 def check_folders(wanted: Wanted) -> list[Finding]:
@@ -22,13 +21,13 @@ def check_folders(wanted: Wanted) -> list[Finding]:
     logs = Path(wanted.root, wanted.logs_dir or "logs")
     findings = [found for folder in (places.state, logs) for found in _writable(folder)]
     try:
-        stale = sum(_dead(path) for path in socket_folder().glob("*.sock"))
+        stale = len(dead_sockets())
     except UsageRefused as refusal:
         findings.append(Finding("folders", "fail", str(refusal)))
     if findings:
         return findings
     free = _free(_standing(places.state))
-    says = f"{places.state} and {logs} may be written, {free / (1 << 30):.1f} GB free"
+    says = f"{places.state} and {logs} may be written, {size(free)} free"
     # In nobody's way: the next runner of that sweep takes its place.
     left = f"; {stale} sockets of runners that are gone (coopdeck clean removes them)" if stale else ""
     return [Finding("folders", "ok", says + left)]
@@ -46,22 +45,12 @@ def _writable(folder: Path) -> list[Finding]:
         return [Finding("folders", "fail", f"{folder} cannot be written: {error.strerror}",
                         "run coopdeck in a folder that is yours and has room")]  # fmt: skip
     if free < ROOM:
-        return [Finding("folders", "fail", f"the disk of {there} is full: {free / (1 << 20):.1f} MB free",
+        return [Finding("folders", "fail", f"the disk of {there} is full: {size(free)} free",
                         f"make room: no attempt begins with less than {ROOM >> 20} MB")]  # fmt: skip
     if free < FEW_FREE:
-        return [Finding("folders", "warn", f"only {free / (1 << 20):.0f} MB are free in {there}",
+        return [Finding("folders", "warn", f"only {size(free)} are free in {there}",
                         "make room: a job's logs and conversations take a few MB")]  # fmt: skip
     return []
-
-
-def _dead(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as asking, suppress(OSError):
-        asking.settimeout(CONNECT_S)
-        try:
-            asking.connect(str(path))
-        except ConnectionRefusedError:
-            return True
-    return False
 
 
 def _standing(folder: Path) -> Path:

@@ -19,7 +19,7 @@ def check_redis(wanted: Wanted) -> list[Finding]:
 
 
 async def _look(wanted: Wanted) -> Finding:
-    found = await ways(wanted.redis, wanted.caller)
+    found = await ways(wanted.redis, wanted.environment())
     if not found:
         says, _, remedy = NO_WAY.partition(": ")
         return Finding(CHECK, "fail", says, remedy)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.adapters.cooperbench import DEFAULTS
-from runner.adapters.dotenv_file import project_dotenv
+from runner.adapters.dotenv_file import project_environment
 from runner.model.ids import PairId
 from runner.model.plan import JobSpec, Plan
 from runner.model.settings import SETTINGS
@@ -48,7 +48,7 @@ class Wanted:
 
     def environment(self) -> dict[str, str]:
         """What the agents will get, before upstream adds to it."""
-        return DEFAULTS | project_dotenv(self.root) | dict(self.caller) | self._base_url()
+        return DEFAULTS | project_environment(self.root, self.caller) | self._base_url()
 
     def _base_url(self) -> dict[str, str]:
         """Upstream's own flag for another address of Anthropic's sets a variable."""

@@ -11,6 +11,7 @@ from runner.commands.leftovers import Left, Owned, look, remove
 from runner.commands.lines import plain
 from runner.commands.sweeps import known_sweeps
 from runner.commands.yes import asked, at_terminal
+from runner.model.sizes import size
 
 NAMED = 5
 ATTEMPTS, MANY_ATTEMPTS = "sweep's attempts", "sweeps' attempts"
@@ -61,12 +62,12 @@ def _list(left: Left) -> None:
     _print("process", [f"{one.sweep}  {one.what}" for one in left.processes], "processes")
     _print("stale socket", [f"{one.sweep}  {one.what}" for one in left.sockets])
     _print(
-        "unfinished copy", [f"{one.sweep}  {one.what}  {_size(one.bytes)}" for one in left.copies], "unfinished copies"
+        "unfinished copy", [f"{one.sweep}  {one.what}  {size(one.bytes)}" for one in left.copies], "unfinished copies"
     )
 
 
 def _list_attempts(attempts: list[Owned]) -> None:
-    _print(ATTEMPTS, [f"{one.sweep}  {one.what}  {_size(one.bytes)}" for one in attempts], MANY_ATTEMPTS)
+    _print(ATTEMPTS, [f"{one.sweep}  {one.what}  {size(one.bytes)}" for one in attempts], MANY_ATTEMPTS)
 
 
 def _print(kind: str, lines: list[str], many: str = "") -> None:
@@ -94,21 +95,13 @@ def _counts(before: Left, after: Left, *, attempts: bool) -> str:
     if attempts:
         freed = sum(one.bytes for one in before.attempts) - sum(one.bytes for one in after.attempts)
         sweeps = len(before.attempts) - len(after.attempts)
-        gone.append(f"{_count(sweeps, ATTEMPTS, MANY_ATTEMPTS)} ({_size(freed)})")
+        gone.append(f"{_count(sweeps, ATTEMPTS, MANY_ATTEMPTS)} ({size(freed)})")
     return ", ".join(words for words in gone if not words.startswith("0 ")) or "nothing"
 
 
 def _own_size(made: Made) -> str:
     """Without what it shares with its image."""
     return made.size.partition(" (")[0]
-
-
-def _size(size: float) -> str:
-    for unit in ("B", "KB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
 
 
 def _shape(left: Left, *, removed: bool, problems: list[str]) -> dict[str, object]:

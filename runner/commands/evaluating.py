@@ -12,9 +12,10 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from runner.adapters.containers import DockerContainers, NoContainers, docker_program
+from runner.adapters.containers import DockerContainers, NoContainers
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.delivery import result_folder
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.evaluations import EVAL, deliver_evaluation, read_tested, stage, with_tests
 from runner.adapters.places import Places, SweepLock
 from runner.adapters.processes import LOG_NAME, ProcessLauncher
@@ -83,7 +84,7 @@ class Evaluations:
         self._launcher = ProcessLauncher()
         real = plan.rehearsal is None and plan.backend == "docker"
         self._containers: Containers = (
-            DockerContainers(docker_program(os.environ), volumes=False) if real else NoContainers()
+            DockerContainers(project_environment(places.root), volumes=False) if real else NoContainers()
         )
 
     async def clear_left(self) -> None:

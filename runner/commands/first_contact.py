@@ -13,7 +13,9 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from runner.adapters.containers import docker_program
 from runner.adapters.dataset import missing_texts, read_dataset
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.environment import Environment
 from runner.adapters.places import Places
 from runner.commands.defaults import PREFIX, run_settings
@@ -47,7 +49,12 @@ def execute(root: Path) -> int:
 
 def looked_at(root: Path, environ: Mapping[str, str]) -> list[tuple[str, bool, str]]:
     """Name, whether it is there, and a few words, of all that a sweep needs; only what is quickly seen."""
-    return [_cooperbench(root, environ), _dataset(root, environ), _docker(), _key(root, environ)]
+    return [
+        _cooperbench(root, environ),
+        _dataset(root, environ),
+        _docker(project_environment(root)),
+        _key(root, environ),
+    ]
 
 
 def _cooperbench(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str]:
@@ -80,12 +87,13 @@ def _setting(root: Path, environ: Mapping[str, str], name: str) -> str:
     return ""
 
 
-def _docker() -> tuple[str, bool, str]:
-    if shutil.which("docker") is None:
-        return "docker", False, "no docker program in PATH; install Docker"
+def _docker(environ: Mapping[str, str]) -> tuple[str, bool, str]:
+    program = docker_program(environ)
+    if shutil.which(program, path=environ.get("PATH")) is None:
+        return "docker", False, f"no {program} program in PATH; install Docker"
     try:
         asked = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],  # noqa: S607 - upstream looks it up the same way
+            [program, "version", "--format", "{{.Server.Version}}"], env=environ,
             capture_output=True, text=True, timeout=DOCKER_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):

@@ -8,14 +8,16 @@ from importlib import import_module
 from pathlib import Path
 
 from runner.adapters.docker_engine import EngineAway, connect
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.image_check import Verdict, Verdicts
 from runner.adapters.images import Image, free_bytes, look, verdicts_path
 from runner.adapters.places import Places
 from runner.commands.images_needed import images_of
-from runner.commands.images_show import age, size
+from runner.commands.images_show import age
 from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
 from runner.model.refusal import PreflightRefused
+from runner.model.sizes import size
 from runner.model.supplies import short_image
 
 SUBSET = "lite"
@@ -40,7 +42,7 @@ def execute(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace, root: Path) -> int:
-    needed, engine = images_of(selected_pairs(options, root)), connect()
+    needed, engine = images_of(selected_pairs(options, root)), connect(project_environment(root))
     here, verdicts = look(engine, needed), Verdicts(verdicts_path(Places(root).state)).all()
     room, missing = free_bytes(engine), [name for name in needed if name not in here]
     if options.json:

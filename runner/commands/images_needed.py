@@ -1,12 +1,14 @@
 """Which images jobs need, and refusing a sweep that may not get those that are missing."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 
 import anyio
 
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.docker_engine import EngineAway, connect
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.images import look
 from runner.adapters.places import Places
 from runner.model.ids import PairId
@@ -32,9 +34,8 @@ def check_images(places: Places, plan: Plan, jobs: tuple[JobSpec, ...]) -> None:
         return
     names = images_of(job.pair for job in anyio.run(_to_run, places.root, plan, jobs))
     try:
-        engine = connect()
-        here = look(engine, names)
-        engine.close()
+        with closing(connect(project_environment(places.root))) as engine:
+            here = look(engine, names)
     except EngineAway as away:
         raise PreflightRefused(str(away)) from None
     missing = [short_image(name) for name in names if name not in here]

@@ -8,13 +8,15 @@ from pathlib import Path
 import anyio
 
 from runner.adapters.docker_engine import Engine, connect
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.images import UNPACKED, Connection, Patience, Puller, free_bytes, look
 from runner.adapters.registry import registry_sizes
 from runner.commands.images_needed import images_of
-from runner.commands.images_show import Show, size
+from runner.commands.images_show import Show
 from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
 from runner.model.refusal import PreflightRefused
+from runner.model.sizes import size
 from runner.model.supplies import Supply, short_image
 
 SIZES_S = 6.0
@@ -25,7 +27,8 @@ PATIENCE = Patience(tries=6, every_s=0.2)
 
 def execute(options: argparse.Namespace) -> int:
     """0 when all are here in the end, 1 when some could not be got."""
-    needed, engine = images_of(selected_pairs(options, Path.cwd())), connect()
+    root = Path.cwd()
+    needed, engine = images_of(selected_pairs(options, root)), connect(project_environment(root))
     here = look(engine, needed)
     missing = [name for name in needed if name not in here]
     sizes = registry_sizes(engine, missing, within_s=SIZES_S) if missing else {}
@@ -59,7 +62,7 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _pull_all(names: Sequence[str], sizes: Mapping[str, int], show: Show) -> list[Supply]:
     """Those that could not be got."""
-    connection = Connection()
+    connection = Connection(lambda: connect(project_environment(Path.cwd())))
     puller, ends = Puller(connection, PATIENCE, sizes=sizes), dict[str, Supply]()
 
     async def get(name: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 import anyio
 
 from runner.commands.lines import plain
+from runner.model.sizes import size
 from runner.model.supplies import Supply, short_image
 
 DRAW_S = 0.25
@@ -110,15 +111,6 @@ def _line(supply: Supply) -> str:
         f" {supply.percent}% of {size(supply.total_bytes)}" if supply.state == "getting" and supply.percent else ""
     )
     return f"{short_image(supply.name)}: {says}{percent}"
-
-
-def size(count: float) -> str:
-    """`812 MB`, `2.1 GB`."""
-    for unit in ("B", "KB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 def age(seconds: float) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import anyio
 
 from runner.adapters.docker_engine import Engine, connect
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.image_check import Verdict, Verdicts, check, clear
 from runner.adapters.images import Image, in_thread, look, verdicts_path
 from runner.adapters.places import Places
@@ -24,7 +25,7 @@ CHECKS_AT_ONCE = 2
 def execute(options: argparse.Namespace) -> int:
     """0 when all are here and good, else 1."""
     root = Path.cwd()
-    needed, engine = images_of(selected_pairs(options, root)), connect()
+    needed, engine = images_of(selected_pairs(options, root)), connect(project_environment(root))
     clear(engine)
     verdicts = Verdicts(verdicts_path(Places(root).state))
     # As any end: what a check has made is removed on the way out.

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import anyio
 import anyio.to_thread
 
 from runner.adapters import strays
-from runner.adapters.containers import DockerContainers, DockerSilent, Made, docker_program
+from runner.adapters.containers import DockerContainers, DockerSilent, Made
+from runner.adapters.dotenv_file import project_environment
 from runner.adapters.image_check import abandoned
+from runner.adapters.listeners import dead_sockets, remove_dead
 from runner.adapters.places import SweepLock
 from runner.adapters.processes import started_ticks
 from runner.adapters.redis_servers import redis_token
@@ -22,6 +25,8 @@ from runner.model.refusal import UsageRefused
 from runner.model.rows import ACTIVE, AttemptRow
 
 DOCKER_S = 30.0
+NO_RUNNER = "(no runner)"
+"""Whose socket it was cannot be told: its name is a digest, and the folder is all projects'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ def look(sweeps: Iterable[Known], *, attempts: bool) -> Left:
         folder = sweep.folder / "attempts"
         if attempts and sweep.state(board) == "finished" and folder.is_dir():
             left.attempts.append(_folder(name, folder))
+    known = {owned.path for owned in left.sockets}
+    left.sockets += [Owned(NO_RUNNER, str(path), path) for path in dead_sockets() if path not in known]
     # Attempts that can still be adopted talk through it.
     left.tokens |= {token: name for token, name in servers.items() if name not in left.still_running}
     left.processes = [
@@ -133,6 +140,9 @@ def remove(left: Left, sweeps: Sequence[Known], *, attempts: bool) -> list[str]:
         for owned in left.sockets + left.copies:
             if owned.sweep in locks and owned.path is not None:
                 problems += _delete(owned.path)
+            elif owned.sweep == NO_RUNNER and owned.path is not None:
+                with suppress(OSError):  # gone, or its runner's again; what stays is listed again
+                    remove_dead(owned.path)
         if attempts:
             known = {named(one): one for one in sweeps}
             for owned in left.attempts:
@@ -194,7 +204,7 @@ def _folder(sweep: str, folder: Path) -> Owned:
 
 
 def _docker() -> DockerContainers:
-    return DockerContainers(docker_program(os.environ), volumes=True, wait_s=DOCKER_S)
+    return DockerContainers(project_environment(Path.cwd()), volumes=True, wait_s=DOCKER_S)
 
 
 async def _look_in_docker(left: Left) -> None:

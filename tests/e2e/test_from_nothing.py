@@ -26,7 +26,7 @@ pytestmark = pytest.mark.docker
 REAL_S = 300.0
 MODEL = "openai/gpt-4o"
 RUN = f"run first --subset toy --smoke 5 --settings solo -m {MODEL} -c 4 --budget 5"
-IMAGES = "images --subset toy"
+IMAGES = "images pull --subset toy --smoke 5"
 DOCTOR = f"doctor --subset toy --settings solo -m {MODEL}"
 
 
@@ -99,7 +99,7 @@ def test_the_first_ten_minutes_each_step_killed_done_and_repeated(newcomer: Newc
     _killed(folder, DOCTOR.split())
     newcomer.does(DOCTOR, "ready for a sweep")
     _killed(folder, IMAGES.split())
-    newcomer.does(IMAGES, "toy")
+    newcomer.does(IMAGES, "images are here already")
     newcomer.does(f"{RUN} --detach", "in the background")
     _runner_killed(newcomer)
     newcomer.begins("run first")
@@ -115,7 +115,7 @@ def test_the_first_ten_minutes_each_step_killed_done_and_repeated(newcomer: Newc
     steps = {step["step"]: step["state"] for step in newcomer.asks("setup")}
     assert set(steps.values()) == {"there"}, steps
     newcomer.does(DOCTOR, "ready for a sweep")
-    newcomer.does(IMAGES, "toy")
+    newcomer.does(IMAGES, "images are here already")
     newcomer.begins("run first")
     terminal.shows("solo", "5/5", "FINISHED")
     terminal.press("d")

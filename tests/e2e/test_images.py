@@ -71,7 +71,7 @@ def pull(
 
     async def main() -> None:
         with anyio.fail_after(90):
-            connection = Connection(lambda: connect(hub.env))
+            connection = Connection(lambda: connect({**os.environ, **hub.env}))
             await Puller(connection, QUICK).get(name, tell)
             connection.close()
 
@@ -330,7 +330,7 @@ def odd_images(toy_images: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("kind", RECIPES)
 def test_a_look_into_an_image_tells_whether_jobs_can_use_it(odd_images: dict[str, str], kind: str) -> None:
-    engine = connect()
+    engine = connect(os.environ)
     verdict = check(engine, kind, odd_images[kind], answer_s=5)
     assert (verdict.good, verdict.says) == (not VERDICTS[kind], VERDICTS[kind])
     assert odd_images[kind] not in {made["ImageID"] for made in left(engine)}
@@ -341,10 +341,10 @@ def test_a_verdict_is_remembered_and_a_killed_look_is_cleared_by_the_next(
     odd_images: dict[str, str], tmp_path: Path, toy_dataset: Path, toy_images: tuple[str, ...]
 ) -> None:
     script = (
-        "from runner.adapters.docker_engine import connect\nfrom runner.adapters.image_check import check\n"
-        f"check(connect(), 'x', {odd_images['bash-hangs']!r}, answer_s=60)\n"
+        "import os\nfrom runner.adapters.docker_engine import connect\nfrom runner.adapters.image_check import check\n"
+        f"check(connect(os.environ), 'x', {odd_images['bash-hangs']!r}, answer_s=60)\n"
     )
-    engine = connect()
+    engine = connect(os.environ)
     with subprocess.Popen([sys.executable, "-P", "-c", script], cwd=Path(__file__).parents[2]) as looking:
         until(lambda: any(made["ImageID"] == odd_images["bash-hangs"] for made in left(engine)))
         looking.kill()

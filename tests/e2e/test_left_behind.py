@@ -82,7 +82,7 @@ def test_a_teams_volume_goes_with_its_containers_and_nobody_elses(others: None) 
         mount = ["--volume", f"{volumes[mark]}:/workspace/shared"]
         run = [str(SHIM), "run", "-d", "--rm", *mount, "--entrypoint", "/bin/bash", IMAGES[0], "-c", "sleep 2h"]
         subprocess.run(run, env=environment, capture_output=True, timeout=60, check=True)
-    docked = DockerContainers("docker", volumes=True)
+    docked = DockerContainers(os.environ, volumes=True)
     try:
         began = time.monotonic()
         assert anyio.run(docked.remove, {token}) == 3

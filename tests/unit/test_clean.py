@@ -2,8 +2,10 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,9 +16,12 @@ import pytest
 
 from runner import cli
 from runner.adapters.ledger import SqliteLedger
-from runner.adapters.places import Places, SweepLock
+from runner.adapters.listeners import remove_dead, runners
+from runner.adapters.places import Places, SweepLock, socket_folder
 from runner.adapters.processes import started_ticks
 from runner.adapters.redis_servers import redis_token
+from runner.checks.folders import check_folders
+from runner.checks.wanted import Wanted
 from runner.commands.sweeps import DEMO_FOLDER
 from runner.model import events as ev
 from runner.model.ids import PairId
@@ -254,3 +259,39 @@ def test_a_redis_is_removed_unless_an_attempt_may_still_talk_through_it(
         assert left.wait(5) == -15
         assert needed.poll() is None
         assert project.containers == {tokens["still"]}
+
+
+def test_the_sockets_of_runners_that_are_gone_are_removed_whatever_their_folder(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old = time.time() - 3600
+    sockets = {name: socket_folder() / f"{name * 20}.sock" for name in "abcd"}
+    sockets["other"] = socket_folder() / "somebody's.sock"
+    listening = []
+    for name, path in sockets.items():
+        made = socket.socket(socket.AF_UNIX)
+        made.bind(str(path))
+        if name == "b":
+            made.listen()
+            listening.append(made)
+        else:
+            made.close()
+        if name != "c":  # c is young: its runner does not listen yet
+            os.utime(path, (old, old))
+
+    def doctor() -> str:
+        return check_folders(Wanted(project.places.root))[0].says
+
+    assert "; 2 sockets of runners that are gone (coopdeck clean removes them)" in doctor()
+    assert [pid for pid, _ in runners()] == [os.getpid()]
+    listed = run(capsys)
+    assert "2 stale sockets\n" in listed
+    assert f"(no runner)  {sockets['a']}" in listed
+    assert "removed: 2 stale sockets" in run(capsys, "--yes")
+    assert [name for name, path in sockets.items() if path.exists()] == ["b", "c", "other"]
+    assert "sockets of runners" not in doctor()
+    assert "nothing is left" in run(capsys)
+    remove_dead(sockets["b"])  # as if a runner had come between the look and the removal
+    assert [path for _, path in runners()] == [Path.cwd()]
+    assert sockets["b"].exists()
+    listening[0].close()

@@ -1,6 +1,7 @@
 """An agent's stream, followed through a `docker` that runs what it is asked to on this machine."""
 
 import json
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -46,7 +47,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def follower(place: Path) -> FollowedProbe:
     plan = replace(the_plan(), agent="claude_code")
-    return FollowedProbe(plan, jobs(1)[0], place / "1", str(place / "docker"))
+    return FollowedProbe(
+        plan, jobs(1)[0], place / "1", {**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(place / "docker")}
+    )
 
 
 def look(probe: FollowedProbe) -> AgentProgress | None:

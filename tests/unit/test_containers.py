@@ -151,7 +151,10 @@ elif sys.argv[1] == "rm":
 @pytest.mark.anyio
 async def test_only_what_carries_the_token_is_removed(docker: tuple[Path, Calls], tmp_path: Path) -> None:
     (tmp_path / "answer").write_text(LISTED)
-    assert await DockerContainers(str(docker[0]), volumes=True).remove({"t1"}) == 2
+    assert (
+        await DockerContainers({**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(docker[0])}, volumes=True).remove({"t1"})
+        == 2
+    )
     did = [call for call in docker[1]() if call[0] == "rm" or call[:2] == ["volume", "rm"]]
     assert did == [["rm", "--force", "--volumes", "mine"], ["volume", "rm", "--force", "cb-team-1"]]
 
@@ -160,7 +163,10 @@ async def test_only_what_carries_the_token_is_removed(docker: tuple[Path, Calls]
 async def test_a_container_that_is_on_its_way_out_is_waited_for(docker: tuple[Path, Calls], tmp_path: Path) -> None:
     busy = "    print('Error: removal of container mine is already in progress', file=sys.stderr); sys.exit(1)\n"
     (tmp_path / "answer").write_text(LISTED + busy)
-    assert await DockerContainers(str(docker[0]), volumes=False).remove({"t1"}) == 1
+    assert (
+        await DockerContainers({**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(docker[0])}, volumes=False).remove({"t1"})
+        == 1
+    )
     assert [call[0] for call in docker[1]()] == ["ps", "rm", "ps"]
 
 
@@ -170,7 +176,7 @@ async def test_a_container_that_comes_after_its_attempt_was_killed_is_found(
 ) -> None:
     monkeypatch.setattr(containers, "LATE_S", 0.3)
     (tmp_path / "answer").write_text("")
-    docked = DockerContainers(str(docker[0]), volumes=False)
+    docked = DockerContainers({**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(docker[0])}, volumes=False)
     removed = []
 
     async def remove() -> None:
@@ -203,7 +209,11 @@ async def test_a_docker_that_does_not_answer_is_said_once_and_costs_seconds_at_m
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "answer").write_text(answer)
-    docked = DockerContainers(str(docker[0]), volumes=False, wait_s=0.5 if "sleep" in answer else 20)
+    docked = DockerContainers(
+        {**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(docker[0])},
+        volumes=False,
+        wait_s=0.5 if "sleep" in answer else 20,
+    )
     with anyio.fail_after(10):
         assert [await docked.remove({"t1"}) for _ in range(2)] == [0, 0]
     assert capsys.readouterr().err.count(says) == 1
@@ -215,7 +225,12 @@ async def test_a_docker_that_does_not_answer_is_said_once_and_costs_seconds_at_m
 
 @pytest.mark.anyio
 async def test_no_docker_at_all_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert await DockerContainers(str(tmp_path / "nothing"), volumes=False).remove({"t1"}) == 0
+    assert (
+        await DockerContainers(
+            {**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(tmp_path / "nothing")}, volumes=False
+        ).remove({"t1"})
+        == 0
+    )
     assert "cannot be run: No such file" in capsys.readouterr().err
 
 
