@@ -261,7 +261,7 @@ def test_a_full_disk(machine: Machine) -> None:
         seen = machine.doctor("--log-dir", str(small / "logs"))
     finally:
         subprocess.run(["umount", small], check=True)
-    broken(seen, "folders", f"the disk of {small} is full: 1.0 MB free", "make room")
+    broken(seen, "folders", f"the disk of {small} is full: 1 MB free", "make room")
 
 
 def test_an_image_that_was_found_to_be_no_good_and_one_that_is_not_here(machine: Machine) -> None:
