@@ -152,7 +152,7 @@ async def test_a_search_that_finds_nothing_says_so(source: FakeSource) -> None:
 async def test_the_path_is_copied_and_said(source: FakeSource) -> None:
     app = app_for(source)
     names = {"1": "output.log", "2": "probe.jsonl", "3": "probe.jsonl", "4": "agent1.patch", "5": "/1"}
-    async with app.run_test(size=(200, 24)) as pilot:
+    async with app.run_test(size=(400, 24)) as pilot:
         await pilot.pause()
         for key, name in names.items():
             await pilot.press(key)
