@@ -184,7 +184,7 @@ def totals_line(board: Board, now: float, width: int, stuck: int = 0) -> Line:
     wasted: Line = ()
     tries = max(0, total.attempts - active - total.count("done"))
     if tries:
-        wasted = (Span(f"wasted {cost(total.wasted_usd, total.unknown_costs)}", "warn"),)
+        wasted = (Span(f"wasted {cost(total.wasted_usd, total.unknown_waste)}", "warn"),)
     retries: Line = (Span(f"{tries} {'retry' if tries == 1 else 'retries'}", "muted"),) if tries else ()
     eta: Line = ()
     if ahead.seconds and not board.finished_at:

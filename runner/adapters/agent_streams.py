@@ -9,12 +9,15 @@ from typing import Any, Protocol
 
 Record = dict[str, Any]
 BRIEF = 300
+_COUNTS = ("input_tokens", "output_tokens", "cached_tokens")
 
 
 class AgentStream(Protocol):
     """One agent's stream, an event after the other."""
 
-    steps: int
+    @property
+    def mark(self) -> Record:
+        """What another one must be made with to go on from here."""
 
     def take(self, event: Record, at: float) -> list[Record]:
         """What an event tells; `at` is when it was read, in seconds since the epoch."""
@@ -23,15 +26,22 @@ class AgentStream(Protocol):
 class ClaudeStream:
     """The `assistant`, `user` and `result` events of Claude Code."""
 
-    def __init__(self, steps: int = 0) -> None:
-        self.steps = steps
-        self._answer = ""
-        self._model: str | None = None
+    def __init__(self, mark: Record | None = None) -> None:
+        mark = mark or {}
+        self.steps = int(_number(mark.get("steps")))
+        self._answer = _text(mark.get("answer"))
+        self._model = _text(mark.get("model")) or None
         self._thought = ""
-        self._open = False
+        self._open = mark.get("open") is True
         """The answer in hand has not become a step yet."""
-        self._told = (0, 0, 0)
+        told = _object(mark.get("told"))
+        self._told = tuple(int(_number(told.get(name))) for name in _COUNTS)
         self._began: dict[str, float] = {}
+
+    @property
+    def mark(self) -> Record:
+        told = dict(zip(_COUNTS, self._told, strict=True))
+        return {"steps": self.steps, "answer": self._answer, "model": self._model, "open": self._open, "told": told}
 
     def take(self, event: Record, at: float) -> list[Record]:
         kind, message = event.get("type"), _object(event.get("message"))
@@ -99,10 +109,14 @@ class ClaudeStream:
 class CodexStream:
     """The items and turns of `codex exec --json`."""
 
-    def __init__(self, steps: int = 0) -> None:
-        self.steps = steps
+    def __init__(self, mark: Record | None = None) -> None:
+        self.steps = int(_number((mark or {}).get("steps")))
         self._thought = ""
         self._began: dict[str, float] = {}
+
+    @property
+    def mark(self) -> Record:
+        return {"steps": self.steps}
 
     def take(self, event: Record, at: float) -> list[Record]:
         item = _object(event.get("item"))
@@ -148,7 +162,7 @@ def _call(model: str | None, tokens: tuple[int, ...], at: float) -> list[Record]
 
 
 def _ended_call(model: str | None, tokens: tuple[int, ...], at: float) -> Record:
-    counts = dict(zip(("input_tokens", "output_tokens", "cached_tokens"), tokens, strict=True))
+    counts = dict(zip(_COUNTS, tokens, strict=True))
     return _record("llm_end", at, model=model, latency_s=None, **counts, cost_usd=None, status="ok", counted=True)
 
 
@@ -162,9 +176,8 @@ def _claude_tokens(usage: Record) -> tuple[int, int, int]:
     return int(_number(usage.get("input_tokens")) + read + made), int(_number(usage.get("output_tokens"))), int(read)
 
 
-def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, int, int]:
-    first, second, third = (mine + theirs for mine, theirs in zip(one, other, strict=True))
-    return first, second, third
+def _sum(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(mine + theirs for mine, theirs in zip(one, other, strict=True))
 
 
 def _command(tool: str, given: Record) -> str:

@@ -24,7 +24,7 @@ from runner.model.plan import JobSpec, Plan
 LOOK_S, LATER_S, WAIT_S = 2.0, 30.0, 5.0
 AT_ONCE = 512 * 1024
 LINE_LIMIT = 4 * 1024 * 1024
-PLACES: dict[str, tuple[str, Callable[[int], AgentStream]]] = {
+PLACES: dict[str, tuple[str, Callable[[Record], AgentStream]]] = {
     "claude_code": ("/tmp/claude-stream.jsonl", ClaudeStream),  # noqa: S108 - in the container
     "codex": ("/tmp/codex-stream.jsonl", CodexStream),  # noqa: S108
 }
@@ -56,10 +56,11 @@ class FollowedProbe:
         self._next = 0.0
 
     async def news(self) -> tuple[Sighting, ...]:
-        known = await self._probe.news()
+        # Nothing is told before the look, which may be cancelled; then what it has added is told as well.
+        await self._probe.read()
         if self._probe.started and time.monotonic() >= self._next:
             self._next = time.monotonic() + (LOOK_S if await self._look() else LATER_S)
-        return known
+        return await self._probe.news()
 
     async def _look(self) -> bool:
         """True when Docker did what it was asked."""
@@ -98,7 +99,7 @@ class FollowedProbe:
         followed.rest = rest
         if lines:
             mark = {"type": "stream", "container": followed.container, "offset": followed.offset}
-            self._tell(agent, [*records, {**mark, "steps": followed.stream.steps}])
+            self._tell(agent, [*records, {**mark, **followed.stream.mark}])
 
     def _tell(self, agent: str, records: list[Record]) -> None:
         told = "".join(json.dumps({**record, "agent": agent}) + "\n" for record in records)
@@ -114,7 +115,7 @@ class FollowedProbe:
 
     def _resumed(self, agent: str, container: str) -> _Followed:
         """Where an earlier runner of this sweep has left off."""
-        fresh = _Followed(container, self._reader(0))
+        fresh = _Followed(container, self._reader({}))
         try:
             lines = self._path.read_bytes().split(b"\n") if self._path.stat().st_size < LINE_LIMIT * 16 else []
         except OSError:
@@ -122,9 +123,9 @@ class FollowedProbe:
         for line in reversed(lines):
             mark = _event(line) if b'"stream"' in line else None
             if mark and (mark.get("type"), mark.get("agent"), mark.get("container")) == ("stream", agent, container):
-                offset, steps = mark.get("offset"), mark.get("steps")
-                if isinstance(offset, int) and isinstance(steps, int):
-                    return _Followed(container, self._reader(steps), offset)
+                offset = mark.get("offset")
+                if isinstance(offset, int):
+                    return _Followed(container, self._reader(mark), offset)
         return fresh
 
     async def _run(self, *arguments: str) -> bytes | None:

@@ -1,7 +1,7 @@
 """What the probe has told of an attempt's agents so far, read as it grows."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -14,7 +14,7 @@ from runner.model.prices import NO_TOKENS, Price, Tokens, price_of
 
 PROBE_NAME = "probe.jsonl"
 AT_ONCE = 1024 * 1024
-"""Bytes read in one look; more than that is read in the next."""
+"""Bytes held at once."""
 LINE_LIMIT = 64 * 1024
 AGENTS_LIMIT = 64
 CONTAINERS_LIMIT = 64
@@ -69,7 +69,11 @@ class ProbeLog:
         """The agents of which something new is known since the last call, and the containers started since."""
         return await anyio.to_thread.run_sync(self._news)
 
-    def _news(self) -> tuple[Sighting, ...]:
+    async def read(self) -> None:
+        """Take in what is new and say nothing of it yet."""
+        await anyio.to_thread.run_sync(self._read)
+
+    def _read(self) -> None:
         for line in self._lines():
             try:
                 told = json.loads(line)
@@ -77,25 +81,30 @@ class ProbeLog:
                 continue
             if isinstance(told, dict):
                 self._take(told)
+
+    def _news(self) -> tuple[Sighting, ...]:
+        self._read()
         changed = [agent for agent in self._agents.values() if agent.progress != agent.told]
         for agent in changed:
             agent.told = agent.progress
         started, self._started = self._started, []
         return (*started, *(agent.progress for agent in changed))
 
-    def _lines(self) -> list[bytes]:
+    def _lines(self) -> Iterator[bytes]:
+        """To the end that the file has now: the sums of a part are lower than those that may have been told already."""
         try:
-            if self._path.stat().st_size <= self._offset:
-                return []
+            end = self._path.stat().st_size
+            if end <= self._offset:
+                return
             with open(self._path, "rb") as file:
                 file.seek(self._offset)
-                some = file.read(AT_ONCE)
+                while self._offset < end and (some := file.read(AT_ONCE)):
+                    self._offset += len(some)
+                    *whole, rest = (self._rest + some).split(b"\n")
+                    self._rest = rest[:LINE_LIMIT]
+                    yield from whole
         except OSError:
-            return []
-        self._offset += len(some)
-        *whole, rest = (self._rest + some).split(b"\n")
-        self._rest = rest[:LINE_LIMIT]
-        return whole
+            return
 
     def _take(self, told: dict[str, Any]) -> None:
         name, kind = told.get("agent"), told.get("type")
@@ -165,14 +174,18 @@ class ProbeLog:
 
 
 def _ended(was: AgentProgress, told: dict[str, Any]) -> AgentProgress:
-    """The sums of who could not be seen at work are told at its end."""
+    """The sums of who could not be seen at work, or not to the last, are told at its end."""
     tokens, cost, steps = _tokens(told), _cost(told.get("cost_usd")), told.get("steps")
     return replace(
         was,
         retry=None,
         steps=was.steps or (int(min(max(steps, 0), TOKENS_LIMIT)) if _number(steps) else 0),
         cost_usd=cost if was.cost_usd is None else was.cost_usd,
-        tokens=was.tokens if was.tokens != NO_TOKENS else tokens,
+        tokens=Tokens(
+            max(was.tokens.input, tokens.input),
+            max(was.tokens.output, tokens.output),
+            max(was.tokens.cached, tokens.cached),
+        ),
     )
 
 

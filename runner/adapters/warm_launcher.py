@@ -12,7 +12,7 @@ import anyio.to_thread
 from runner.adapters.processes import CLAIM_NAME, Process, ProcessLauncher, Reap, claim, started_ticks
 from runner.adapters.warm import READY_S, CannotFork, Recipe, Slow, Stale, WarmGone, WarmProcess, common_part
 from runner.engine.patience import SHORT
-from runner.engine.ports import LaunchOrder, LaunchRefused
+from runner.engine.ports import LaunchGone, LaunchOrder, LaunchRefused
 
 DEATHS = 3
 """In a row, without an attempt between them: then it is not worth another try."""
@@ -155,7 +155,7 @@ class WarmLauncher:
             return await self._plainly(order, why)
         found = await self._plain.find(order.environment["COOPDECK_TOKEN"], order.folder)
         if found is None:
-            raise LaunchRefused(f"it was gone as soon as it had begun: {why}")
+            raise LaunchGone(f"it was gone as soon as it had begun: {why}")
         found.reap = _reaper(warm, found.pid)
         self._plain.mind(found)
         return found

@@ -16,17 +16,19 @@ from runner.engine.ports import (
     Containers,
     Cooperbench,
     Launcher,
+    LaunchGone,
     LaunchOrder,
     LaunchRefused,
     LedgerUnwritable,
     Progress,
     Running,
 )
-from runner.engine.sightings import events_of
+from runner.engine.sightings import Untold
 from runner.model import events as ev
 from runner.model.failure import INFRASTRUCTURE, one_line
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import Plan
+from runner.model.reduce import reduce
 from runner.model.retry import verdict
 from runner.model.rows import ACTIVE, AttemptRow, JobRow
 from runner.model.spend import reconciled
@@ -96,6 +98,10 @@ class Attempts:
             now = supplied(plan, self.dispatcher.board)
             order = self.cooperbench.order(now, row.spec, number, token, self.sweep_dir / folder)
             running = await self._patiently(lambda: self._start(order), control)
+        except LaunchGone as error:
+            attempt = AttemptRow(number, token, str(folder), self.clock.now())
+            await self._gone(row, attempt, control, "crash", f"could not be started: {error}")
+            return
         except (LaunchRefused, OSError) as error:
             if self._attempts_of(row) < number:
                 await self.dispatcher.record(ev.AttemptStarting(row.spec.id, number, token, str(folder)))
@@ -117,18 +123,7 @@ class Attempts:
             return
         running = await self._patiently(lambda: self._still_up(attempt))
         if running is None:
-            folder = self.sweep_dir / attempt.folder
-            outcome = await self._read(row, folder, None)
-            if outcome.failure == "crash":
-                outcome = replace(outcome, failure="lost", evidence="it was gone when the runner came back")
-            if not outcome.is_result:
-                # What it spent while no runner looked.
-                await self._note(row, attempt.number, self._progress(row, folder))
-                if control.act is not None:
-                    outcome = self._own_act(outcome, control.act, self._plan().timeout_s)
-            async with anyio.create_task_group() as ending:
-                ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
-                await self._ended(row, attempt.number, outcome, control.act)
+            await self._gone(row, attempt, control, "lost", "it was gone when the runner came back")
             return
         if attempt.pid is None:
             await self._record(_started(row, attempt.number, running))
@@ -136,6 +131,21 @@ class Attempts:
         slept = 0.0 if attempt.pid is None else max(0.0, running.suspended_s - attempt.suspended_s)
         left = self._plan().timeout_s - max(0.0, running.age_s() - slept)
         await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
+
+    async def _gone(self, row: JobRow, attempt: AttemptRow, control: Control, failure: FailureClass, says: str) -> None:
+        """What came of an attempt that ended while nobody looked; a crash of which nobody heard is called as given."""
+        folder, untold = self.sweep_dir / attempt.folder, Untold(row.spec.id, attempt.number)
+        outcome = await self._read(row, folder, None)
+        if outcome.failure == "crash":
+            outcome = replace(outcome, failure=failure, evidence=one_line(says))
+        if not outcome.is_result:
+            # What it spent meanwhile.
+            await untold.look(self._progress(row, folder))
+            if control.act is not None:
+                outcome = self._own_act(outcome, control.act, self._plan().timeout_s)
+        async with anyio.create_task_group() as ending:
+            ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
+            await self._ended(row, attempt.number, outcome, control.act, untold)
 
     async def _start(self, order: LaunchOrder) -> Running:
         with anyio.CancelScope(shield=True):  # a process whose start nobody waited for would be an orphan
@@ -194,10 +204,10 @@ class Attempts:
             scope.cancel()
 
         number, folder, began = attempt.number, self.sweep_dir / attempt.folder, anyio.current_time()
-        progress = self._progress(row, folder)
+        progress, untold = self._progress(row, folder), Untold(row.spec.id, number)
         async with anyio.create_task_group() as waiting:
             waiting.start_soon(until_over, waiting.cancel_scope)
-            waiting.start_soon(self._tell, row, number, progress)
+            waiting.start_soon(self._tell, progress, untold)
             with anyio.move_on_after(timeout_s) as limit:
                 await control.asked.wait()
             if limit.cancelled_caught and not over:
@@ -216,26 +226,24 @@ class Attempts:
                 says = one_line(f"the host was short of something while it ran; {outcome.evidence}")
                 outcome = replace(outcome, failure="host", evidence=says)
             # The last of what it spent and read.
-            await self._note(row, number, progress)
+            await untold.look(progress)
             if control.act is not None and not outcome.is_result:
                 outcome = self._own_act(outcome, control.act, timeout_s)
-            await self._ended(row, number, outcome, control.act)
+            await self._ended(row, number, outcome, control.act, untold)
 
     def _progress(self, row: JobRow, folder: Path) -> Progress:
         return self.cooperbench.progress(self._plan(), row.spec, folder)
 
-    async def _tell(self, row: JobRow, number: int, progress: Progress) -> None:
+    async def _tell(self, progress: Progress, untold: Untold) -> None:
         """Tell for ever what is seen of the agents, at most once in PROGRESS_S."""
         while True:
             await anyio.sleep(PROGRESS_S)
-            await self._note(row, number, progress)
-
-    async def _note(self, row: JobRow, number: int, progress: Progress) -> None:
-        seen = events_of(row.spec.id, number, await progress.news())
-        if seen:
-            # Not worth waiting for a ledger that is full: the next look says the same and more.
-            with suppress(LedgerUnwritable):
-                await self.dispatcher.record(*seen)
+            await untold.look(progress)
+            if untold.events:
+                # Not worth waiting for a ledger that is full: it is told with the next look, or with the end.
+                with suppress(LedgerUnwritable):
+                    await self.dispatcher.record(*untold.events)
+                    untold.clear()
 
     def _own_act(self, outcome: Outcome, act: OwnAct, timeout_s: float) -> Outcome:
         says: dict[OwnAct, tuple[FailureClass, str]] = {
@@ -247,18 +255,24 @@ class Attempts:
         failure, evidence = says[act]
         return replace(outcome, failure=failure, evidence=evidence)
 
-    async def _ended(self, row: JobRow, number: int, outcome: Outcome, act: OwnAct | None = None) -> None:
-        """Make the end durable, then decide what follows from it."""
-        outcome = reconciled(outcome, self.dispatcher.board.jobs[row.spec.id])
+    async def _ended(
+        self, row: JobRow, number: int, outcome: Outcome, act: OwnAct | None = None, untold: Untold | None = None
+    ) -> None:
+        """Make the end durable, with what was seen last, then decide what follows from it."""
+        last = () if untold is None else untold.events
+        board = self.dispatcher.board
+        for event in last:
+            board = reduce(board, ev.Envelope(board.seq, board.at, event))
+        outcome = reconciled(outcome, board.jobs[row.spec.id])
         ended = ev.AttemptEnded(row.spec.id, number, outcome)
         if act in _RUN_AGAIN and not outcome.is_result:
-            await self._record(ended, ev.JobQueued(row.spec.id, _RUN_AGAIN[act]))
+            await self._record(*last, ended, ev.JobQueued(row.spec.id, _RUN_AGAIN[act]))
             return
         again = self._verdict(row, number, outcome)
         if again is not None:
-            await self._record(ended, again)
+            await self._record(*last, ended, again)
             return
-        await self._record(ended)
+        await self._record(*last, ended)
         await self._settle(row, number, outcome)
 
     def _verdict(self, row: JobRow, number: int, outcome: Outcome) -> ev.RetryScheduled | None:

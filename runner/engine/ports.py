@@ -25,6 +25,10 @@ class LaunchRefused(Exception):
         self.errno = errno
 
 
+class LaunchGone(LaunchRefused):
+    """It had begun, and is no longer there: its files say what came of it."""
+
+
 class Clock(Protocol):
     def now(self) -> float:
         """Seconds since the epoch."""

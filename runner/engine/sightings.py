@@ -3,14 +3,35 @@
 from collections.abc import Iterable
 from dataclasses import fields
 
-from runner.engine.ports import AgentProgress, Sighting
+from runner.engine.ports import AgentProgress, Progress, Sighting
 from runner.model.events import AgentSeen, ContainerStarted
 from runner.model.ids import JobId
 
 _FIELDS = tuple(field.name for field in fields(AgentProgress))
+Seen = AgentSeen | ContainerStarted
 
 
-def events_of(job: JobId, attempt: int, news: Iterable[Sighting]) -> list[AgentSeen | ContainerStarted]:
+class Untold:
+    """What was seen of an attempt and is not in the ledger yet: of each agent the last, of the containers all."""
+
+    def __init__(self, job: JobId, attempt: int) -> None:
+        self._job = job
+        self._attempt = attempt
+        self._seen: dict[tuple[str, str], Seen] = {}
+
+    @property
+    def events(self) -> tuple[Seen, ...]:
+        return tuple(self._seen.values())
+
+    async def look(self, progress: Progress) -> None:
+        for event in events_of(self._job, self._attempt, await progress.news()):
+            self._seen[event.agent, event.container if isinstance(event, ContainerStarted) else ""] = event
+
+    def clear(self) -> None:
+        self._seen.clear()
+
+
+def events_of(job: JobId, attempt: int, news: Iterable[Sighting]) -> list[Seen]:
     """An event for each; containers stay in their order before the agents."""
     return [
         AgentSeen(job, attempt, **{name: getattr(one, name) for name in _FIELDS})

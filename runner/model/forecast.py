@@ -51,12 +51,11 @@ def expected(setting: str, prior: Prior, tally: Tally | None = None) -> Expectat
         return known
     weight = PRIOR_WEIGHT if known else 0.0
     base = known or Expectation(0.0, 0.0)
-    # A model without a price is measured at no cost at all, which says nothing about the jobs to come.
-    priced = max(0, tally.measured - tally.unknown_costs)
     duration_s = (weight * base.duration_s + tally.measured_s) / (weight + tally.measured)
-    if not weight + priced:
+    # A model without a price is measured at no cost at all, which says nothing about the jobs to come.
+    if not weight + tally.priced:
         return Expectation(duration_s, 0.0)
-    cost_usd = (weight * base.cost_usd + (tally.measured_usd if priced else 0.0)) / (weight + priced)
+    cost_usd = (weight * base.cost_usd + tally.measured_usd) / (weight + tally.priced)
     spread = base.cost_sd / base.cost_usd if base.cost_usd else 0.0
     return Expectation(duration_s, cost_usd, spread * cost_usd)
 

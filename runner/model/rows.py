@@ -120,6 +120,14 @@ class JobRow:
         return sum(attempt.cost_usd is None for attempt in self.attempts)
 
     @property
+    def unknown_waste(self) -> int:
+        """How many attempts ended without a result at a cost that nobody knows."""
+        return sum(
+            attempt.cost_usd is None and attempt.outcome is not None and not attempt.outcome.is_result
+            for attempt in self.attempts
+        )
+
+    @property
     def steps(self) -> int:
         """Of the attempt under way, else of the last one."""
         if self.state in ACTIVE:

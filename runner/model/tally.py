@@ -24,10 +24,14 @@ class Tally:
     skipped_usd: float = 0.0
     """Paid in an earlier sweep for results that were there already."""
     unknown_costs: int = 0
+    unknown_waste: int = 0
+    """Of these, the attempts that ended without a result."""
     measured: int = 0
     """Jobs done here with a duration, and their sums for the forecast."""
     measured_s: float = 0.0
     measured_usd: float = 0.0
+    priced: int = 0
+    """The measured jobs whose cost is known."""
 
     def count(self, *states: JobState) -> int:
         return sum(self.states.get(state, 0) for state in states)
@@ -51,7 +55,7 @@ def count_row(tally: Tally, row: JobRow, sign: int) -> Tally:
     """The tally with a row added (`sign` 1) or taken away (-1)."""
     outcome = row.outcome
     labels, statuses = tally.labels, tally.statuses
-    skipped_usd, measured, measured_s, measured_usd = 0.0, 0, 0.0, 0.0
+    skipped_usd, measured, measured_s, measured_usd, priced = 0.0, 0, 0.0, 0.0, 0
     if row.settled:
         labels = _add(labels, "cancelled" if row.state == "cancelled" or outcome is None else outcome.label, sign)
         if outcome is not None and row.state in {"done", "skipped"}:
@@ -60,6 +64,7 @@ def count_row(tally: Tally, row: JobRow, sign: int) -> Tally:
                 skipped_usd = 0.0 if row.attempts else outcome.cost_usd or 0.0
             elif outcome.duration_s is not None:
                 measured, measured_s, measured_usd = 1, outcome.duration_s, outcome.cost_usd or 0.0
+                priced = int(outcome.cost_usd is not None)
     return Tally(
         jobs=tally.jobs + sign,
         states=_add(tally.states, row.state, sign),
@@ -70,9 +75,11 @@ def count_row(tally: Tally, row: JobRow, sign: int) -> Tally:
         wasted_usd=tally.wasted_usd + sign * row.wasted_usd,
         skipped_usd=tally.skipped_usd + sign * skipped_usd,
         unknown_costs=tally.unknown_costs + sign * row.unknown_costs,
+        unknown_waste=tally.unknown_waste + sign * row.unknown_waste,
         measured=tally.measured + sign * measured,
         measured_s=tally.measured_s + sign * measured_s,
         measured_usd=tally.measured_usd + sign * measured_usd,
+        priced=tally.priced + sign * priced,
     )
 
 
@@ -105,8 +112,10 @@ def total(tallies: Iterable[Tally]) -> Tally:
             wasted_usd=sums.wasted_usd + tally.wasted_usd,
             skipped_usd=sums.skipped_usd + tally.skipped_usd,
             unknown_costs=sums.unknown_costs + tally.unknown_costs,
+            unknown_waste=sums.unknown_waste + tally.unknown_waste,
             measured=sums.measured + tally.measured,
             measured_s=sums.measured_s + tally.measured_s,
             measured_usd=sums.measured_usd + tally.measured_usd,
+            priced=sums.priced + tally.priced,
         )
     return sums

@@ -20,6 +20,8 @@ MESSAGE = 6000
 SECRETS = ("KEY", "TOKEN", "SECRET", "PASSWORD")
 SHORTEST_SECRET = 6
 IN_PROCESS = ("mini_swe_agent_v2", "swe_agent")
+# These do not count as input what came from the cache, or went into it.
+CACHE_APART = ("claude_code",)
 
 _CONTAINER = re.compile(r"Started container (\S{1,256}) with ID (\S{1,256})$")
 _GIT = re.compile(r"Setting up git for (\S{1,200})$")
@@ -49,6 +51,7 @@ class Agent:
         self.speaks = False
         # Its calls may be made where nobody sees them, in its container.
         self.blind = False
+        self.cache_apart = False
         self.waits = False
         self.thinking_since: float | None = None
         self.running_since: float | None = None
@@ -103,6 +106,7 @@ class Watch:
         name, image = brief(arguments.get("agent_id"), NAME), brief(arguments.get("image"), SHORT)
         agent = Agent(name or None, image or None, managed=True)
         agent.blind = framework not in IN_PROCESS
+        agent.cache_apart = framework in CACHE_APART
         agent.model = brief(arguments.get("model_name"), NAME) or None
         self._local.agent = agent
         self._running.append(agent)
@@ -133,6 +137,9 @@ class Watch:
         for ours, theirs in (("input", "input"), ("output", "output"), ("cached", "cache_read")):
             # Upstream's zero means that nobody counted.
             fields[f"{ours}_tokens"] = number(getattr(result, f"{theirs}_tokens", None)) or None
+        if agent.cache_apart and fields["input_tokens"]:
+            for part in ("read", "write"):
+                fields["input_tokens"] += number(getattr(result, f"cache_{part}_tokens", None)) or 0
         self.tell("agent_end", agent, {**fields, "class": agent.error_class, "error": _evidence(error)})
 
     # From litellm.

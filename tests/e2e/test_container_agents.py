@@ -52,10 +52,21 @@ def dataset(toy_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 
 @pytest.mark.parametrize(
-    ("agent", "model", "steps"), [("claude_code", "anthropic/claude-sonnet-4-6", 3), ("codex", "openai/gpt-5.5", 3)]
+    ("agent", "model", "steps", "tokens"),
+    [
+        ("claude_code", "anthropic/claude-sonnet-4-6", 3, {"input": 5000, "output": 300, "cached": 4200}),
+        ("codex", "openai/gpt-5.5", 3, {"input": 24763, "output": 122, "cached": 24448}),
+    ],
 )
 def test_steps_and_tokens_are_seen_while_it_works(
-    cooperbench_program: Path, image: str, dataset: Path, tmp_path: Path, agent: str, model: str, steps: int
+    cooperbench_program: Path,
+    image: str,
+    dataset: Path,
+    tmp_path: Path,
+    agent: str,
+    model: str,
+    steps: int,
+    tokens: dict[str, int],
 ) -> None:
     asked = ["run", "c", "--pairs", f"{REPO}/{TASK}/f1_f2", "--settings", "solo", "-m", model, "-a", agent]
     where = ["--dataset-dir", str(dataset), "--cooperbench", str(cooperbench_program)]
@@ -75,6 +86,7 @@ def test_steps_and_tokens_are_seen_while_it_works(
     live = [line for line in lines[:ended] if line["type"] == "AgentSeen" and line["doing"] != "ended"]
     assert {line["steps"] for line in live} & set(range(1, steps + 1)), seen
     assert max(line["steps"] for line in seen) == steps
+    assert seen[-1]["tokens"] == tokens
     # No call tells its price: it stays unknown until upstream says what it was.
     assert {line["cost_usd"] for line in live} == {None}
     outcome = lines[ended]["outcome"]

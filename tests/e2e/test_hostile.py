@@ -74,7 +74,7 @@ def test_the_dashboard_shows_it_all_and_means_every_byte(tmp_path: Path, ascii_o
                 shown.settle(0.2)
                 assert not _BAD.search(shown.screen.replace("\n", ""))
             shown.press("j")
-        for keys in ("p", "gkkk\r", "1g ", "2g ", "w\x1b[C", "wf", "3g  ", "4g  ", "5y", "s", "x", "/", "n"):
+        for keys in ("p", "gkkk\r", "1g ", "2g ", "w\x1b[C", "wf", "3g  ", "4g  ", "5y", *"[]sx/nXni\x1bh\x1b"):
             # As somebody would who pastes what an agent has printed.
             pasted = f"\x1b[200~{NAME.replace(chr(27), '')}\x1b]0;x\x07\x1b[201~\r" if keys == "/" else ""
             shown.press(keys + pasted)

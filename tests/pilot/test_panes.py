@@ -137,6 +137,18 @@ async def test_search_works_in_every_pane(source: FakeSource, key: str, word: st
         assert pane(app).needle == ""
 
 
+async def test_a_second_search_takes_the_first_ones_place_and_enter_alone_keeps_it(source: FakeSource) -> None:
+    app = app_for(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("enter", "2", "g", "slash", *"agree", "enter")
+        assert pane(app).needle == "agree"
+        await pilot.press("slash", "enter")
+        assert pane(app).needle == "agree"
+        await pilot.press("slash", *"remote", "enter")
+        assert pane(app).needle == "remote"
+
+
 async def test_a_search_that_finds_nothing_says_so(source: FakeSource) -> None:
     app = app_for(source)
     async with app.run_test(size=(80, 24)) as pilot:

@@ -14,6 +14,7 @@ from runner.adapters import container_streams as streams
 from runner.adapters.agent_streams import ClaudeStream
 from runner.adapters.container_streams import FollowedProbe
 from runner.engine.ports import AgentProgress
+from runner.model.prices import Tokens
 from tests.e2e.streams import CLAUDE
 from tests.unit.fakes import jobs, the_plan
 
@@ -53,9 +54,8 @@ def follower(place: Path) -> FollowedProbe:
 
 
 def look(probe: FollowedProbe) -> AgentProgress | None:
-    """What is known of the agent after two looks: one that adds, one that tells."""
-    seen = [*anyio.run(probe.news), *anyio.run(probe.news)]
-    return next((one for one in reversed(seen) if isinstance(one, AgentProgress)), None)
+    """What is known of the agent after one look, which is told with what it has added."""
+    return next((one for one in anyio.run(probe.news) if isinstance(one, AgentProgress)), None)
 
 
 def write(place: Path, text: str) -> None:
@@ -84,6 +84,7 @@ def test_it_is_told_as_it_grows_and_never_twice(place: Path) -> None:
     assert seen is not None
     assert (seen.steps, seen.tokens.output, seen.cost_usd) == (3, 300, None)
     assert steps(place) == [1, 2, 3]
+    assert seen.tokens == Tokens(5000, 300, 4200)
     # Another runner of the same sweep goes on where this one stopped.
     again = follower(place)
     look(again)
@@ -98,6 +99,18 @@ def test_it_is_told_as_it_grows_and_never_twice(place: Path) -> None:
     assert seen is not None
     assert seen.steps == 4
     assert steps(place) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("after", range(1, len(CLAUDE)))
+def test_whoever_takes_it_over_counts_every_token_once(place: Path, after: int) -> None:
+    lines = [json.dumps(event) + "\n" for event in CLAUDE]
+    write(place, "".join(lines[:after]))
+    look(follower(place))
+    write(place, "".join(lines[after:]))
+    seen = look(follower(place))
+    assert seen is not None
+    assert (seen.steps, seen.tokens) == (3, Tokens(5000, 300, 4200))
+    assert steps(place) == [1, 2, 3]
 
 
 def test_a_stream_that_begins_anew_is_read_anew(place: Path) -> None:

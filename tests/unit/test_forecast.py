@@ -12,8 +12,10 @@ from runner.model.outcome import Outcome
 from runner.model.plan import Expectation
 from runner.model.queue import make_jobs
 from runner.model.reduce import reduce
+from runner.model.rows import AttemptRow, JobRow
 from runner.model.selection import select_pairs
-from runner.model.tally import Tally
+from runner.model.tally import Tally, tally_of
+from tests.unit.fakes import jobs as some_jobs
 from tests.unit.fakes import the_plan
 
 PRIOR = {"solo": Expectation(100.0, 0.5, 0.25)}
@@ -37,7 +39,9 @@ def test_the_recorded_sweep_is_foreseen_as_it_went() -> None:
 def test_measured_jobs_replace_the_recorded_ones_gradually() -> None:
     def after(measured: int) -> Expectation:
         one = expected(
-            "solo", PRIOR, Tally(measured=measured, measured_s=200.0 * measured, measured_usd=1.0 * measured)
+            "solo",
+            PRIOR,
+            Tally(measured=measured, measured_s=200.0 * measured, measured_usd=1.0 * measured, priced=measured),
         )
         assert one is not None
         return one
@@ -55,6 +59,20 @@ def test_jobs_of_unknown_cost_say_nothing_about_cost() -> None:
     assert one is not None
     assert one.cost_usd == 0.5
     assert one.duration_s > 100.0
+
+
+def test_who_runs_or_failed_at_an_unknown_cost_takes_nothing_from_what_was_measured() -> None:
+    spec = some_jobs(1)[0]
+    done = Outcome(None, "Submitted", "", 1.0, duration_s=200.0)
+    results = [JobRow(spec, "done", (AttemptRow(1, "t", "f", 0.0, cost_usd=1.0, outcome=done),), outcome=done)] * 20
+    running = [JobRow(spec, "running", (AttemptRow(1, "t", "f", 0.0, cost_usd=None),))] * 8
+    lost = Outcome("crash", "", "gone", None)
+    failed = [JobRow(spec, "failed", (AttemptRow(1, "t", "f", 0.0, cost_usd=None, outcome=lost),), outcome=lost)] * 12
+    tally = tally_of((*results, *running, *failed))
+    assert (tally.unknown_costs, tally.unknown_waste, tally.priced) == (20, 12, 20)
+    one = expected("solo", PRIOR, tally)
+    assert one is not None
+    assert one.cost_usd == pytest.approx((8 * 0.5 + 20 * 1.0) / 28)
 
 
 def test_a_setting_that_was_never_recorded_is_as_the_others() -> None:

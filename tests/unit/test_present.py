@@ -9,9 +9,11 @@ from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.ids import JobId
 from runner.model.outcome import Evaluation, Outcome
-from runner.model.rows import AgentRow, JobRow
+from runner.model.reduce import with_rows
+from runner.model.rows import AgentRow, AttemptRow, JobRow
 from runner.model.supplies import Supply, image_name, lacking
 from tests.pilot.boards import NOW, START, Maker, begun, failure, middle, recorded
+from tests.unit.fakes import jobs, the_plan
 from tui import format as fmt
 from tui.glyphs import ASCII, UNICODE, Glyphs
 from tui.present import banner, head_line, outlook, settings_lines, totals_line
@@ -126,6 +128,18 @@ def test_the_totals_line() -> None:
     assert "4 retries" in wide
     assert wide.rstrip().endswith("ok")
     assert "forecast -" in said(totals_line(begun().board, NOW, 80))
+
+
+def test_waste_is_unknown_only_where_the_waste_is() -> None:
+    def line(wasted_usd: float | None) -> str:
+        spec = jobs(1)[0]
+        crash = Outcome("crash", "", "gone", wasted_usd)
+        first = AttemptRow(1, "t", "f", 0.0, cost_usd=wasted_usd, outcome=crash)
+        row = JobRow(spec, "running", (first, AttemptRow(2, "t", "f", 0.0, cost_usd=None)))
+        return said(totals_line(with_rows(Board(plan=the_plan()), (row,)), NOW, 160))
+
+    assert "wasted $0.47  " in line(0.47)
+    assert "wasted $?  " in line(None)
 
 
 def test_a_forecast_over_the_budget_is_a_warning() -> None:

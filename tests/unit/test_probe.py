@@ -363,6 +363,23 @@ except KeyError as error:
 """
 
 
+CACHED = """
+@upstream.register("claude_code")
+class Claude:
+    def run(self, **how):
+        tokens = dict(input_tokens=450, cache_read_tokens=4200, cache_write_tokens=350, output_tokens=300)
+        return Any(status="Submitted", cost=0.2, steps=3, error=None, **tokens)
+
+Claude().run(agent_id="agent5", image="i", model_name="m")
+"""
+
+
+def test_what_came_from_the_cache_is_part_of_the_input(tmp_path: Path) -> None:
+    run_script(tmp_path, UPSTREAM + CACHED)
+    (ended,) = (line for line in lines_of(tmp_path / "probe.jsonl", "agent_end") if line["agent"] == "agent5")
+    assert (ended["input_tokens"], ended["cached_tokens"], ended["output_tokens"]) == (5000, 4200, 300)
+
+
 def test_a_made_up_upstream_is_seen_and_undisturbed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_API_KEY", "sk-very-secret")
     assert run_script(tmp_path, UPSTREAM).stdout == "no: sk-very-secret\n'container'\n"

@@ -163,3 +163,22 @@ async def test_whatever_stands_in_a_line_is_read_or_passed_over(lines: Lines) ->
         file.write(b"\xff{}\n[1]\n" + b"[" * 9000 + b'\n{"type":3,"agent":"a"}\n')
     for event in events_of(JobId("j"), 1, await lines.log.news()):
         assert isinstance(event, AgentSeen | ContainerStarted)
+
+
+async def test_what_was_not_seen_to_the_last_is_taken_from_the_end(lines: Lines) -> None:
+    lines.tell("agent_begin", framework="claude_code")
+    lines.tell("llm_begin", model="m")
+    lines.tell("llm_end", status="ok", input_tokens=1000, output_tokens=1, cached_tokens=400)
+    assert (await lines.agent()).tokens == Tokens(1000, 1, 400)
+    lines.tell("agent_end", status="Submitted", cost_usd=0.2, steps=1, input_tokens=5000, output_tokens=900)
+    assert (await lines.agent()).tokens == Tokens(5000, 900, 400)
+
+
+async def test_a_file_of_any_length_is_read_to_its_end(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of it has lower sums than those that an earlier runner may have told."""
+    monkeypatch.setattr("runner.adapters.probe_log.AT_ONCE", 1000)
+    for _ in range(50):
+        lines.tell("llm_begin", model="m")
+        lines.tell("llm_end", **OK, cost_usd=0.25)
+    seen = await lines.agent()
+    assert (seen.cost_usd, seen.tokens.input) == (12.5, 50_000)

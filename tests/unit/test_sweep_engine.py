@@ -1,19 +1,30 @@
 """The engine on fakes: slots, retries, holds, the user's commands, and taking up what an earlier runner left."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import anyio
 import pytest
 
-from runner.engine.ports import AgentProgress, StartedContainer
+from runner.engine.ports import AgentProgress, LaunchGone, LaunchOrder, StartedContainer
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan
 from runner.model.prices import Tokens
-from tests.unit.fakes import AUTH, OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, MemoryLedger, jobs, the_plan
+from tests.unit.fakes import (
+    AUTH,
+    OK,
+    PROVIDER,
+    Deck,
+    FakeCooperbench,
+    FakeLauncher,
+    FakeProcess,
+    MemoryLedger,
+    jobs,
+    the_plan,
+)
 
 pytestmark = pytest.mark.anyio
 ONE = jobs(1)[0].id
@@ -267,6 +278,68 @@ async def test_a_result_that_comes_while_it_is_ended_is_kept() -> None:
 
     await deck.run(*planned(1), meanwhile=user)
     assert (deck.board.jobs[ONE].state, len(deck.board.jobs[ONE].attempts)) == ("done", 1)
+
+
+@pytest.mark.parametrize("refusals", [1, 3])
+async def test_what_was_seen_last_is_told_with_the_end_where_the_ledger_refuses(refusals: int) -> None:
+    deck, left = Deck(), [refusals]
+    deck.cooperbench.outcomes[ONE] = [replace(PROVIDER, failure="crash", cost_usd=0.0)]
+    deck.cooperbench.seen[ONE] = (AgentProgress("solo", "llm", 5, 0.75),)
+
+    def refuses(envelopes: Sequence[ev.Envelope]) -> bool:
+        if any(isinstance(envelope.event, ev.AgentSeen) for envelope in envelopes):
+            left[0] -= 1
+            return left[0] >= 0
+        return False
+
+    deck.ledger.refuses = refuses
+    await deck.run(*planned(1, attempts=1))
+    row = deck.board.jobs[ONE]
+    assert left[0] == -1
+    assert (row.state, row.wasted_usd, row.attempts[0].cost_usd) == ("failed", 0.75, 0.75)
+
+
+async def test_what_was_seen_while_the_ledger_refused_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.engine.attempt.PROGRESS_S", 0.01)
+    deck, refused = Deck(launcher=FakeLauncher(holds=True)), anyio.Event()
+    deck.cooperbench.outcomes[ONE] = [replace(PROVIDER, cost_usd=0.0)]
+    deck.cooperbench.seen[ONE] = (AgentProgress("solo", "llm", 5, 0.75),)
+
+    def refuses(envelopes: Sequence[ev.Envelope]) -> bool:
+        kinds = {type(envelope.event) for envelope in envelopes}
+        if ev.AgentSeen in kinds and ev.AttemptEnded not in kinds:
+            refused.set()
+            return True
+        return False
+
+    async def end(deck: Deck) -> None:
+        await refused.wait()
+        deck.launcher.running[1].over.set()
+
+    deck.ledger.refuses = refuses
+    await deck.run(*planned(1, attempts=1), meanwhile=end)
+    assert deck.board.jobs[ONE].attempts[0].cost_usd == 0.75
+
+
+async def test_an_attempt_that_is_gone_as_soon_as_it_had_begun_is_read_from_its_files() -> None:
+    deck = Deck()
+    real = deck.launcher.start
+
+    async def start(order: LaunchOrder) -> FakeProcess:
+        await real(order)
+        raise LaunchGone("it was gone as soon as it had begun")
+
+    deck.launcher.start = start  # type: ignore[method-assign]
+    deck.cooperbench.outcomes[ONE] = [OK]
+    two = jobs(2)[1].id
+    deck.cooperbench.outcomes[two] = [replace(PROVIDER, failure="crash", cost_usd=0.0)]
+    deck.cooperbench.seen[two] = (AgentProgress("solo", "llm", 5, 0.75),)
+    await deck.run(*planned(2, attempts=1))
+    assert (deck.board.jobs[ONE].state, deck.board.jobs[ONE].cost_usd) == ("done", 0.5)
+    row = deck.board.jobs[two]
+    assert (row.state, row.wasted_usd) == ("failed", 0.75)
+    assert row.outcome is not None
+    assert row.outcome.evidence == "could not be started: it was gone as soon as it had begun"
 
 
 async def test_a_cost_nobody_knows_stays_unknown() -> None:

@@ -14,9 +14,9 @@ import pytest
 
 from runner.adapters.processes import Process, ProcessLauncher, claim, started_ticks
 from runner.adapters.strays import carriers, token_of
-from runner.adapters.warm import SCRIPT, CannotFork
+from runner.adapters.warm import SCRIPT, CannotFork, WarmGone, WarmProcess
 from runner.adapters.warm_launcher import WarmLauncher
-from runner.engine.ports import LaunchRefused
+from runner.engine.ports import LaunchGone, LaunchOrder, LaunchRefused
 from tests.unit.warm_bed import WarmBed
 
 pytestmark = pytest.mark.anyio
@@ -246,6 +246,19 @@ async def test_who_began_between_the_look_and_the_claim_is_found(
     assert found.pid == process.pid
     await process.end(0.1)
     await found.end(0.1)
+
+
+async def test_who_took_the_attempt_and_is_gone_is_looked_for_in_its_files(
+    warm: WarmLauncher, bed: WarmBed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stalled(process: WarmProcess, order: LaunchOrder) -> int:
+        """It forks, the child ends, and the answer never comes."""
+        assert claim(order.folder)
+        raise WarmGone("no answer within 30 s")
+
+    monkeypatch.setattr(WarmProcess, "fork", stalled)
+    with pytest.raises(LaunchGone, match="no answer within 30 s"):
+        await warm.start(bed.order("pass", token=uuid.uuid4().hex))
 
 
 IN_WARM_ONLY = "if WARM: "

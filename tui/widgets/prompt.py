@@ -46,7 +46,8 @@ class Prompt(Horizontal):
         self.purpose = purpose
         self._label.update(f" {purpose} /")
         self._input.value = text
-        self._input.cursor_position = len(text)
+        # What is typed takes the old text's place; enter alone keeps it.
+        self._input.select_all()
         self.display = True
         # At once: of keys typed together, the next ones are words already.
         self.screen.set_focus(self._input)
