@@ -386,7 +386,9 @@ RESULT_FAULTS: list[tuple[dict[str, object], Callable[[Path], bool]]] = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "holds"), RESULT_FAULTS, ids=lambda value: str(value)[:40] if isinstance(value, dict) else "")
+@pytest.mark.parametrize(
+    ("fault", "holds"), RESULT_FAULTS, ids=lambda value: str(value)[:40] if isinstance(value, dict) else ""
+)
 def test_odd_results(stage: Stage, fault: dict[str, object], holds: Callable[[Path], bool]) -> None:
     stage.run("solo", fault)
     assert holds(stage.job("solo"))
