@@ -5,6 +5,9 @@ BIN := .venv/bin
 STAMP := .venv/.made
 PYTEST := $(BIN)/python -P -m pytest
 
+# The tests start the program hundreds of times; each start would compile it again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: venv demo test lint bench faults screenshot clean
 
 venv: $(STAMP)

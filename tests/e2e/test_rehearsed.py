@@ -173,7 +173,8 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_that_goes_on_spending(
         time.sleep(after_s)
         first.send_signal(signal.SIGINT)
         _, said = first.communicate(timeout=60)
-        assert first.returncode == 130, said
+        # Before Python has its own handler, the signal ends the process as it ends any other.
+        assert first.returncode in (130, -signal.SIGINT), said
         _until(lambda: not _owned(tmp_path))
         report = coopdeck(tmp_path, "report", "early", "--json").stdout
         # With a slot and 15 jobs of some seconds each, only a sweep that was stopped leaves most of them.
