@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from io import TextIOWrapper
 from pathlib import Path
 from typing import NoReturn
 
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> int:
     options = parse(arguments)
-    root = Path.cwd()
+    root = _here()
     if options.command in {"run", "demo", "doctor", "images"}:
         from runner.commands.defaults import resolve
 
@@ -67,8 +68,30 @@ def _run(arguments: list[str]) -> int:
     return status
 
 
+def _here() -> Path:
+    """The folder one stands in. Raises PreflightRefused where nothing can be kept in it."""
+    try:
+        root = Path.cwd()
+    except FileNotFoundError:
+        raise PreflightRefused("the folder you stand in is gone; go into another one") from None
+    if not _is_text(str(root)):
+        raise PreflightRefused(f"the name of this folder is no text in UTF-8: {root}; rename it, or go into another")
+    return root
+
+
+def _is_text(text: str) -> bool:
+    """Bytes that are no UTF-8 come as lone surrogates, which no ledger and no JSON can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _open_what_is_closed() -> None:
     """Standard files that the caller has closed (`>&-`): no ledger or socket may come to stand in their place."""
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # what the terminal's encoding has not must end no command
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - for the process's life
@@ -99,6 +122,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     if "--" in arguments:
         at = arguments.index("--")
         arguments, extra = arguments[:at], tuple(arguments[at + 1 :])
+    odd = next((argument for argument in (*arguments, *extra) if not _is_text(argument)), None)
+    if odd is not None:
+        raise UsageRefused(f"'{odd}' is no text in UTF-8; name it otherwise")
     parser, commands = _parser()
     first = next((argument for argument in arguments if not argument.startswith("-")), None)
     if first is not None and first not in commands and arguments[0] == first:
@@ -139,7 +165,8 @@ def _parser() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParse
     parser = _Parser(
         prog="coopdeck",
         description="Run CooperBench sweeps and watch them. Without a command: the dashboard of the sweep that runs.",
-        epilog="Exit status: 0 all jobs have results, 1 some failed, 2 usage, 3 refused by preflight, 130 interrupted.",
+        epilog="Exit status of run: 0 every job has a result, 1 not every one, 2 the command cannot be meant, "
+        "3 something is missing on the machine, 130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"coopdeck {__version__}")

@@ -87,6 +87,11 @@ class CoopdeckApp(Shell):
     def doctor_command(self) -> tuple[str, ...]:
         return doctor_command(self.session.board)
 
+    @property
+    def rehearses(self) -> bool:
+        plan = self.session.board.plan
+        return plan is not None and plan.rehearsal is not None
+
     # -- asking the runner --------------------------------------------------------------------------------------
 
     def send(self, command: Command) -> None:

@@ -12,6 +12,7 @@ from tui.text import Line, Span
 
 DOCTOR = (sys.executable, "-P", "-m", "runner.cli", "doctor", "--json")
 """In a process of its own: what it looks with (litellm, disks that may hang) never comes into the dashboard's."""
+NOTE = "A rehearsal needs none of this; a real sweep would."
 INDENT = 22
 _TONES: dict[Verdict, Tone] = {"ok": "ok", "warn": "warn", "fail": "error", "skipped": "muted"}
 
@@ -35,10 +36,15 @@ def doctor_command(board: Board | None) -> tuple[str, ...]:
 
 
 def examination_lines(
-    findings: Sequence[Finding], variables: Sequence[Variable], width: int, *, ascii_only: bool
+    findings: Sequence[Finding],
+    variables: Sequence[Variable],
+    width: int,
+    *,
+    ascii_only: bool,
+    rehearsal: bool = False,
 ) -> list[Line]:
     """A line for each finding and each variable, folded to the width under its own beginning."""
-    lines: list[Line] = []
+    lines: list[Line] = [(Span(part, "title"),) for part in folded(NOTE, width)] if rehearsal else []
     for finding in findings:
         words = clean(finding.sentence, ascii_only=ascii_only)
         check = clean(finding.check, ascii_only=ascii_only)
@@ -54,12 +60,14 @@ def examination_lines(
     return lines
 
 
-def verdict_of(findings: Sequence[Finding], *, over: bool) -> str:
-    """The whole in a few words."""
+def verdict_of(findings: Sequence[Finding], *, over: bool, rehearsal: bool = False) -> str:
+    """The whole in a few words; in a rehearsal of the real sweep that might follow."""
     if not over:
         return "looking ..."
     count = Counter(finding.verdict for finding in findings)
     doubts = f", {count['warn']} to be aware of" if count["warn"] else ""
+    if rehearsal:
+        return (f"{count['fail']} to be mended before" if count["fail"] else "ready for") + f" a real sweep{doubts}"
     return (f"{count['fail']} to be mended" if count["fail"] else "ready for a sweep") + doubts
 
 

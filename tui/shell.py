@@ -79,11 +79,16 @@ class Shell(App[str], inherit_bindings=False):
     def action_doctor(self) -> None:
         from tui.screens.doctor import DoctorScreen
 
-        self.push_screen(DoctorScreen(self.doctor_command(), self.keymap, self.glyphs))
+        self.push_screen(DoctorScreen(self.doctor_command(), self.keymap, self.glyphs, rehearsal=self.rehearses))
 
     def doctor_command(self) -> tuple[str, ...]:
         """What looks at the machine; for the project's own settings, where no sweep is in view."""
         return doctor_command(None)
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether what is in view needs nothing of the machine."""
+        return False
 
     def action_palette(self) -> None:
         if not isinstance(self.screen, CommandPalette):

@@ -1,6 +1,7 @@
 """What the dataset has: from the list that comes with coopdeck, or from a dataset folder."""
 
 import json
+import os
 from collections.abc import Iterable
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -60,7 +61,7 @@ def _packaged() -> DatasetIndex:
 
 
 def _folder(root: Path) -> DatasetIndex:
-    if not root.is_dir():
+    if not os.path.isdir(root):  # noqa: PTH112 - a name too long for the file system is that of no folder
         raise UsageRefused(f"there is no dataset folder at {root}; pass --dataset-dir with one, or leave it out")
     features: dict[tuple[str, int], tuple[int, ...]] = {}
     try:

@@ -22,7 +22,12 @@ def project_dotenv(folder: Path) -> dict[str, str]:
         found = dotenv_values(path)
     except (OSError, ValueError):
         return {}
-    return {name: value for name, value in found.items() if value is not None}
+    return {
+        name: value
+        for name, value in found.items()
+        # No environment can hold the others.
+        if value is not None and "\0" not in name + value and "=" not in name
+    }
 
 
 def project_environment(folder: Path, caller: Mapping[str, str] = os.environ) -> dict[str, str]:

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -111,8 +112,29 @@ class Connection:
         """Raises EngineAway."""
         async with self._turn:
             if self._engine is None:
-                self._engine = await in_thread(self._make)
+                self._engine = await self._connected()
             return self._engine
+
+    async def _connected(self) -> Engine:
+        """A caller who is cancelled leaves the thread behind, and what it comes back with is closed."""
+        turn, made, left = threading.Lock(), list[Engine](), False
+
+        def make() -> Engine:
+            engine = self._make()
+            with turn:
+                if left:
+                    engine.close()
+                made.append(engine)
+            return engine
+
+        try:
+            return await in_thread(make)
+        except anyio.get_cancelled_exc_class():
+            with turn:
+                left = True
+                for engine in made:
+                    engine.close()
+            raise
 
     async def ask(self, question: Callable[[Engine], Result]) -> Result:
         """The answer. Raises EngineAway, and then connects anew the next time."""

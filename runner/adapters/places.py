@@ -93,6 +93,11 @@ class Places:
         return None
 
 
+def absolute(root: Path, path: str) -> Path:
+    """A path as a user writes it, who stands in `root`; a link stays one, and a `~` that means nobody stays too."""
+    return Path(os.path.abspath(root / os.path.expanduser(path)))  # noqa: PTH100, PTH111
+
+
 class SweepLock:
     """Held by the runner that owns a sweep for as long as its process lives."""
 

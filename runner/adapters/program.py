@@ -6,7 +6,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from runner.model.refusal import UsageRefused
+from runner.adapters.places import absolute
+from runner.model.refusal import PreflightRefused, UsageRefused
 
 NEEDS = (3, 12)
 VERSION = "0.0.29"
@@ -28,25 +29,27 @@ def find_cooperbench(named: str | None, root: Path) -> Path:
     """The program that was named (a path, or a word to look up in PATH), else the project's own.
 
     Raises:
-        UsageRefused: it is not there, cannot be run, or its Python is too old.
+        UsageRefused: the one that was named is not there.
+        PreflightRefused: nothing is set up, it cannot be run, or its Python is too old.
     """
     if named is not None and "/" not in named and (found := shutil.which(named)):
         named = found
     path = default_cooperbench(root)
     if named is not None:
         # Not resolved: a link in an environment's bin folder must stay in that environment.
-        path = Path(os.path.abspath(root / os.path.expanduser(named)))  # noqa: PTH100, PTH111
+        path = absolute(root, named)
     remedy = "make an environment for it with 'coopdeck setup', or name another with --cooperbench"
-    if not path.is_file():
-        raise UsageRefused(f"there is no cooperbench at {path}; {remedy}")
+    if not os.path.isfile(path):  # noqa: PTH113 - a name too long for the file system is that of no file
+        refused = UsageRefused if named is not None else PreflightRefused
+        raise refused(f"there is no cooperbench at {path}; {remedy}")
     if not os.access(path, os.X_OK):
-        raise UsageRefused(f"{path} may not be executed; make it executable, or name another with --cooperbench")
+        raise PreflightRefused(f"{path} may not be executed; make it executable, or name another with --cooperbench")
     python = interpreter(path)
     if python is not None:
         version = _version(python, path)
         if version < NEEDS:
             has, needs = ".".join(map(str, version)), ".".join(map(str, NEEDS))
-            raise UsageRefused(f"cooperbench needs Python {needs} or newer, and {path} runs on {has}; {remedy}")
+            raise PreflightRefused(f"cooperbench needs Python {needs} or newer, and {path} runs on {has}; {remedy}")
     return path
 
 
@@ -95,6 +98,6 @@ def _version(interpreter: str, path: Path) -> tuple[int, int]:
         major, minor = told.stdout.strip().split(".")
         return int(major), int(minor)
     except (OSError, subprocess.SubprocessError, ValueError):
-        raise UsageRefused(
+        raise PreflightRefused(
             f"the Python that {path} names, {interpreter}, does not run; run coopdeck setup to make it anew"
         ) from None

@@ -31,12 +31,17 @@ class Address:
 
 def address_of(url: str) -> Address:
     """Raises ValueError, with a sentence: it leads to no Redis."""
-    parts = urlsplit(url)
+    refusal = ValueError(f"'{url}' is no address of a Redis; one looks like redis://localhost:6379")
+    try:
+        parts = urlsplit(url)
+        port = parts.port or PORT
+    except ValueError:
+        raise refusal from None
     if parts.scheme == "unix" and parts.path:
         return Address("", 0, path=parts.path)
     if parts.scheme not in {"redis", "rediss"}:
-        raise ValueError(f"'{url}' is no address of a Redis; one looks like redis://localhost:6379")
-    return Address(parts.hostname or "localhost", parts.port or PORT, tls=parts.scheme == "rediss")
+        raise refusal
+    return Address(parts.hostname or "localhost", port, tls=parts.scheme == "rediss")
 
 
 async def ping(url: str, within_s: float = PING_S) -> str:
@@ -59,7 +64,10 @@ async def ping(url: str, within_s: float = PING_S) -> str:
     if answer == "+PONG":
         return ""
     if answer.startswith(_PASSWORD):
-        return f"{address} asks for a password, which would stand in every process list: upstream takes it no other way"
+        return (
+            f"{address} asks for a password, and upstream takes one as an argument alone, for everybody on the machine "
+            "to read: name a Redis without"
+        )
     return f"{address} does not answer as a Redis: {one_line(answer.removeprefix('-'))[:80]}"
 
 

@@ -1,5 +1,7 @@
 """Whether the features' texts are there, which upstream reads from a dataset tree."""
 
+from pathlib import Path
+
 from runner.adapters.program import default_cooperbench
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
@@ -12,6 +14,10 @@ def check_dataset(wanted: Wanted) -> list[Finding]:
     root = wanted.root / (wanted.dataset_dir or "dataset")
     tasks = dict.fromkeys((pair.repo, pair.task) for pair in wanted.pairs)
     gone = [f"{repo}/task{task}" for repo, task in tasks if not (root / repo / f"task{task}").is_dir()]
+    # An interrupted download leaves out texts that agents read.
+    features = dict.fromkeys((pair.repo, pair.task, feature) for pair in wanted.pairs for feature in pair.features)
+    texts = [Path(repo, f"task{task}", f"feature{feature}", "feature.md") for repo, task, feature in features]
+    gone = gone or [str(text) for text in texts if not (root / text).is_file()]
     if not gone:
         return [Finding(CHECK, "ok", f"all {len(tasks)} tasks are in {root}")]
     ours = wanted.program in {None, str(default_cooperbench(wanted.root))}

@@ -8,7 +8,7 @@ from runner.checks.verdicts import CHECK, judged
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
 from runner.model.failure import one_line
-from runner.model.refusal import UsageRefused
+from runner.model.refusal import PreflightRefused, UsageRefused
 from runner.model.secrets import masked_text, secrets_of
 
 
@@ -18,7 +18,7 @@ def check_models(wanted: Wanted) -> list[Finding]:
         return [Finding(CHECK, "skipped", "no model is named, so none was asked", "name one with -m")]
     try:
         program = find_cooperbench(wanted.program, wanted.root)
-    except UsageRefused:
+    except (PreflightRefused, UsageRefused):
         return [Finding(CHECK, "skipped", f"{', '.join(wanted.models)}: cannot be asked without cooperbench")]
     return ask(wanted, program)
 

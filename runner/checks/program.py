@@ -1,6 +1,8 @@
 """Whether the program that was named is cooperbench, and one that we know."""
 
+import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.adapters.ping import Asked, Told, ask_models, program_python
@@ -8,7 +10,7 @@ from runner.adapters.program import VERSION, find_cooperbench
 from runner.checks.wanted import Wanted
 from runner.model.check import Finding
 from runner.model.failure import one_line
-from runner.model.refusal import UsageRefused
+from runner.model.refusal import PreflightRefused, UsageRefused
 
 CLI_S = 120.0
 _FLAGS = ("--no-auto-eval", "--agent-config", "--setting")
@@ -18,15 +20,15 @@ _FLAGS = ("--no-auto-eval", "--agent-config", "--setting")
 def check_program(wanted: Wanted, *, quick: bool = False) -> list[Finding]:
     """Two lines: its Python with the version of cooperbench in it, and whether its command line answers.
 
-    `quick` leaves the second out where the first tells enough: it costs 3 s of CPU.
+    `quick` leaves the second out where the first tells enough: it costs 3 s of CPU, and tells which flags there are.
     """
     try:
         program = find_cooperbench(wanted.program, wanted.root)
-    except UsageRefused as refusal:
+    except (PreflightRefused, UsageRefused) as refusal:
         return [Finding("cooperbench", "fail", str(refusal))]
     python = program_python(program)
     findings = [_version(program, wanted)] if python is not None else []
-    if quick and findings and findings[0].verdict != "fail":
+    if quick and not wanted.extra and findings and findings[0].verdict != "fail":
         return findings
     if not findings or findings[0].verdict != "fail":
         findings.append(_command_line(program, wanted))
@@ -72,4 +74,13 @@ def _command_line(program: Path, wanted: Wanted) -> Finding:
         last = one_line((done.stderr.strip().splitlines() or [""])[-1])
         says = f"{program} does not answer as cooperbench does" + (f": {last}" if last else "")
         return Finding("command line", "fail", says, remedy)
+    if unknown := unknown_flag(wanted.extra, re.findall(r"--[a-z][a-z-]*", done.stdout)):
+        says = f"cooperbench run knows no flag {unknown}, which stands behind --"
+        return Finding("command line", "fail", says, f"correct it: {program} run --help lists them")
     return Finding("command line", "ok", "cooperbench run answers and knows the flags that attempts pass")
+
+
+def unknown_flag(arguments: Sequence[str], known: Sequence[str]) -> str | None:
+    """The first flag among the arguments that is none of those that are known, and no beginning of one."""
+    flags = [argument.partition("=")[0] for argument in arguments if argument.startswith("--")]
+    return next((flag for flag in flags if not any(one.startswith(flag) for one in known)), None)

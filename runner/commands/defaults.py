@@ -173,6 +173,13 @@ def resolve(options: argparse.Namespace, environ: Mapping[str, str], root: Path,
     options.given = given
 
 
+def place_of(options: argparse.Namespace, name: str) -> str:
+    """Where the option's value stands, for a sentence about it."""
+    if options.given.get(name) == "environment":
+        return PREFIX + name.upper()
+    return f"{name} in {FILE}" if options.given.get(name) == "file" else "--" + name.replace("_", "-")
+
+
 def run_settings(root: Path) -> dict[str, Any]:
     """What coopdeck.toml says below [run], as TOML has it."""
     return _run_table(read_file(root / FILE), root / FILE)
@@ -190,7 +197,7 @@ def read_file(path: Path) -> dict[str, Any]:
         return {}
     except OSError as error:
         raise UsageRefused(f"{path} cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageRefused(f"{path} is not valid TOML: {error}") from None
 
 
@@ -232,6 +239,8 @@ def _read(option: Option, raw: Any, place: str) -> object:
 def _text(raw: Any, place: str) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
+    if isinstance(raw, str) and re.search("[\0\ud800-\udfff]", raw):
+        raise UsageRefused(f"{place} must be text in UTF-8, not {raw!a}")
     if isinstance(raw, str | int | float):
         return str(raw)
     raise UsageRefused(f"{place} must be a single value, not {raw!r}")

@@ -4,8 +4,8 @@ import argparse
 import shutil
 from pathlib import Path
 
-from runner.adapters.places import Places
-from runner.commands.planning import plan_sweep
+from runner.adapters.places import Places, absolute
+from runner.commands.planning import check_options, plan_sweep
 from runner.commands.run import launch
 
 
@@ -17,11 +17,12 @@ def execute(options: argparse.Namespace) -> int:
         from runner.commands.dashboard import show_running
 
         return show_running(places, sweep)
+    if options.faults is not None:
+        # Where the user stands, and not where the demo keeps its own.
+        options.faults = str(absolute(Path.cwd(), options.faults))
+    check_options(options, places.root)
     if places.runner_pid(sweep) is None:
         shutil.rmtree(places.root, ignore_errors=True)
     places.root.mkdir(parents=True, exist_ok=True)
-    if options.faults is not None:
-        # Where the user stands, and not where the demo keeps its own.
-        options.faults = str(Path(options.faults).expanduser().absolute())
     plan, jobs = plan_sweep(options, places.root)
     return launch(options, places, plan, jobs)

@@ -9,22 +9,22 @@ from collections import Counter
 from pathlib import Path
 
 from runner.adapters.dataset import read_dataset
+from runner.adapters.places import absolute
 from runner.checks.all import all_checks
 from runner.checks.running import Check, run_checks
 from runner.checks.surroundings import agents_variables
 from runner.checks.wanted import AGENT, Wanted
 from runner.commands.defaults import OPTIONS
 from runner.commands.lines import plain
+from runner.commands.planning import check_files
 from runner.commands.upstream_flags import check_extra
 from runner.model.check import Finding, Variable
 from runner.model.ids import PairId
 from runner.model.queue import check_models, check_settings
 from runner.model.refusal import UsageRefused
-from runner.model.selection import select_pairs
+from runner.model.selection import select_pairs, usual_subset
 from runner.model.settings import DEFAULT_SETTINGS
 
-SUBSET = "lite"
-"""What is looked for when no selection is named."""
 INDENT = 22
 NOT_READY = 3
 
@@ -62,17 +62,19 @@ def wanted_of(options: argparse.Namespace, root: Path) -> tuple[Wanted, Finding 
         UsageRefused: an option cannot be meant.
     """
     check_extra(options.extra)
+    check_files(options, root)
+    dataset = str(absolute(root, options.dataset_dir)) if options.dataset_dir else None
     refused: Finding | None = None
     pairs: tuple[PairId, ...] = ()
     try:
-        index = read_dataset(root / Path(options.dataset_dir).expanduser() if options.dataset_dir else None)
+        index = read_dataset(Path(dataset) if dataset else None)
     except UsageRefused as refusal:
         refused = Finding("dataset", "fail", str(refusal))
     else:
         named = options.subset or options.repo or options.pairs
         pairs = select_pairs(
             index,
-            subset=options.subset if named else SUBSET if SUBSET in index.subsets else "all",
+            subset=options.subset if named else usual_subset(index),
             repos=options.repo,
             task=options.task,
             pairs=options.pairs,
@@ -83,13 +85,13 @@ def wanted_of(options: argparse.Namespace, root: Path) -> tuple[Wanted, Finding 
         program=options.cooperbench,
         models=check_models(options.model) if options.model else (),
         agent=options.agent or AGENT,
-        agent_config=str(root / Path(options.agent_config).expanduser()) if options.agent_config else None,
+        agent_config=str(absolute(root, options.agent_config)) if options.agent_config else None,
         pairs=pairs,
         settings=check_settings(options.settings or DEFAULT_SETTINGS),
         slots=options.slots or 4,
         backend=options.backend or "docker",
-        dataset_dir=options.dataset_dir,
-        logs_dir=options.log_dir,
+        dataset_dir=dataset,
+        logs_dir=str(absolute(root, options.log_dir)) if options.log_dir else None,
         redis=options.redis,
         git=bool(options.git),
         extra=options.extra,

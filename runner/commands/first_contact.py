@@ -17,7 +17,7 @@ from runner.adapters.containers import docker_program
 from runner.adapters.dataset import missing_texts, read_dataset
 from runner.adapters.dotenv_file import project_environment
 from runner.adapters.environment import Environment
-from runner.adapters.places import Places
+from runner.adapters.places import Places, absolute
 from runner.commands.defaults import PREFIX, run_settings
 from runner.commands.lines import plain
 from runner.model.refusal import UsageRefused
@@ -59,7 +59,7 @@ def looked_at(root: Path, environ: Mapping[str, str]) -> list[tuple[str, bool, s
 
 def _cooperbench(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str]:
     if named := _setting(root, environ, "cooperbench"):
-        program = root / Path(named).expanduser()
+        program = absolute(root, named)
         return "cooperbench", os.access(program, os.X_OK), str(program)
     environment = Environment(Places(root).state)
     there = environment.read()
@@ -71,7 +71,7 @@ def _cooperbench(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str
 def _dataset(root: Path, environ: Mapping[str, str]) -> tuple[str, bool, str]:
     try:
         named = _setting(root, environ, "dataset_dir")
-        folder = root / Path(named or "dataset").expanduser()
+        folder = absolute(root, named or "dataset")
         missing = missing_texts(folder, read_dataset(folder if named else None))
     except UsageRefused as refused:
         return "dataset", False, str(refused)

@@ -2,31 +2,33 @@
 
 import argparse
 import json
+import shlex
 import time
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 
+from runner.adapters.dataset import read_dataset
 from runner.adapters.docker_engine import EngineAway, connect
 from runner.adapters.dotenv_file import project_environment
 from runner.adapters.image_check import Verdict, Verdicts
 from runner.adapters.images import Image, free_bytes, look, verdicts_path
-from runner.adapters.places import Places
+from runner.adapters.places import Places, absolute
 from runner.commands.images_needed import images_of
 from runner.commands.images_show import age
 from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
 from runner.model.refusal import PreflightRefused
+from runner.model.selection import USUAL, usual_subset
 from runner.model.sizes import size
 from runner.model.supplies import short_image
-
-SUBSET = "lite"
 
 
 def execute(options: argparse.Namespace) -> int:
     """Exit status 0 when every image is as it should be, 1 when one is not, 3 when Docker cannot be used."""
     if not any((options.subset, options.repo, options.task is not None, options.pairs, options.smoke)):
-        options.subset = SUBSET
+        dataset = absolute(Path.cwd(), options.dataset_dir) if options.dataset_dir is not None else None
+        options.subset = usual_subset(read_dataset(dataset))
     try:
         if options.what == "list":
             return _list(options, Path.cwd())
@@ -88,9 +90,7 @@ def image_shape(name: str, image: Image | None, verdicts: Mapping[str, Verdict])
 
 def _flags(options: argparse.Namespace) -> str:
     """What was selected, for a command that is to be copied."""
-    given = [f" --repo {repo}" for repo in options.repo] + [f" --pairs '{pairs}'" for pairs in options.pairs]
+    given = [f" --repo {repo}" for repo in options.repo] + [f" --pairs {shlex.quote(pairs)}" for pairs in options.pairs]
     named = (("subset", options.subset), ("task", options.task), ("smoke", options.smoke))
-    given += [
-        f" --{name} {value}" for name, value in named if value is not None and (name, value) != ("subset", SUBSET)
-    ]
-    return "".join(given) + (f" --dataset-dir {options.dataset_dir}" if options.dataset_dir else "")
+    given += [f" --{name} {value}" for name, value in named if value is not None and (name, value) != ("subset", USUAL)]
+    return "".join(given) + (f" --dataset-dir {shlex.quote(options.dataset_dir)}" if options.dataset_dir else "")

@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from dataclasses import asdict
+from textwrap import wrap
 
 import anyio
 
@@ -16,6 +17,7 @@ DRAW_S = 0.25
 LINE_S = 10.0
 """Between two lines about one image, without a terminal."""
 NAME = 28
+INDENT = "    "
 
 
 class Show:
@@ -75,7 +77,7 @@ class Show:
 
     def _draw(self) -> None:
         width, height = shutil.get_terminal_size((80, 24))
-        lines = [self._bar(supply, width - 1) for supply in self._now.values() if _moves(supply)]
+        lines = [line for supply in self._now.values() if _moves(supply) for line in self._lines(supply, width - 1)]
         shown = lines[: max(1, height - 2)]
         arrived = sum(supply.state == "there" for supply in self._now.values())
         failed = sum(supply.state == "failed" for supply in self._now.values())
@@ -87,15 +89,22 @@ class Show:
         sys.stdout.flush()
         self._drawn = len(shown) + 1
 
+    def _lines(self, supply: Supply, width: int) -> list[str]:
+        """A bar and a word beside it; what is longer than a word stands below, whole."""
+        bar, says = self._bar(supply, width), supply.says.removeprefix("pulling, ")
+        if len(bar) + 2 + len(says) <= width:
+            return [f"{bar}  {says}"]
+        return [bar, *wrap(says, width, initial_indent=INDENT, subsequent_indent=INDENT)]
+
     def _bar(self, supply: Supply, width: int) -> str:
-        name, says = short_image(supply.name)[:NAME], supply.says.removeprefix("pulling, ")
+        name = short_image(supply.name)[:NAME]
         percent = supply.percent
         cells = max(6, min(24, width - NAME - 44))
         full = 0 if percent is None else percent * cells // 100
         bar = self._full * full + self._rest * (cells - full)
         number = f"{percent:3}%" if percent is not None else "   -"
         bytes_ = f"{size(supply.done_bytes)}/{size(supply.total_bytes)}" if supply.total_bytes else ""
-        return f"{name:{NAME}} {bar} {number} {bytes_:>15}  {says}"
+        return f"{name:{NAME}} {bar} {number} {bytes_:>15}"
 
 
 def _moves(supply: Supply) -> bool:

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from runner.adapters.dataset import read_dataset
 from runner.adapters.ledger import read_board
-from runner.adapters.places import Places
+from runner.adapters.places import Places, absolute
 from runner.adapters.program import default_cooperbench, find_cooperbench
 from runner.adapters.recorded import recorded_prior
 from runner.adapters.redis_ping import address_of
-from runner.commands.upstream_flags import check_extra, check_url
+from runner.checks.program import unknown_flag
+from runner.commands.defaults import place_of
+from runner.commands.upstream_flags import THEIRS, check_extra, check_url
 from runner.model.board import Board
 from runner.model.ids import PairId
 from runner.model.plan import OWN_REDIS, JobSpec, Plan, Rehearsal
@@ -68,11 +70,9 @@ class _Asked:
 
     def check(self) -> None:
         """What can be told wrong without knowing the sweep."""
-        for name in ("agent_config", "faults"):
-            value = getattr(self.options, name)
-            if value is not None and not Path(self._absolute(value)).is_file():
-                flag = "--" + name.replace("_", "-")
-                raise UsageRefused(f"{flag} names {self._absolute(value)}, and there is no such file")
+        check_files(self.options, self.root)
+        if self.options.settings:
+            check_settings(self.options.settings)
         if self.options.faults is not None:
             try:
                 read_plan(Path(self._absolute(self.options.faults)))
@@ -80,15 +80,20 @@ class _Asked:
                 raise UsageRefused(str(error)) from None
         if self.options.log_dir is not None:
             logs = Path(self._absolute(self.options.log_dir))
-            if logs.exists() and not logs.is_dir():
-                raise UsageRefused(f"--log-dir names {logs}, which is not a folder; name another")
+            if os.path.exists(logs) and not logs.is_dir():  # noqa: PTH110 - never raises
+                raise UsageRefused(
+                    f"{place_of(self.options, 'log_dir')} names {logs}, which is not a folder; name another"
+                )
         if self.options.redis not in {None, OWN_REDIS}:
-            check_url("--redis", self.options.redis)
+            place = place_of(self.options, "redis")
+            check_url(place, self.options.redis, f"name one without, or say --redis {OWN_REDIS}")
             try:
                 address_of(self.options.redis)
             except ValueError as error:
-                raise UsageRefused(f"--redis: {error}; or say --redis {OWN_REDIS}") from None
+                raise UsageRefused(f"{place}: {error}, or say --redis {OWN_REDIS}") from None
         check_extra(self.options.extra)
+        if self.options.rehearse and (unknown := unknown_flag(self.options.extra, THEIRS)):
+            raise UsageRefused(f"upstream's run has no flag {unknown}, which stands behind --; leave it out")
         if self.options.rehearse and self._flag("launcher"):
             raise UsageRefused("--launcher is for the real program; leave it out of a rehearsal")
         if self.options.rehearse and self._flag("cooperbench"):
@@ -236,12 +241,12 @@ class _Asked:
         return given.get(name) == "flag"
 
     def _absolute(self, path: str) -> str:
-        return _absolute(self.root, path)
+        return str(absolute(self.root, path))
 
 
 def selected_pairs(options: argparse.Namespace, root: Path) -> tuple[PairId, ...]:
     """The pairs that resolved options select. Raises UsageRefused."""
-    dataset = Path(_absolute(root, options.dataset_dir)) if options.dataset_dir is not None else None
+    dataset = absolute(root, options.dataset_dir) if options.dataset_dir is not None else None
     return select_pairs(
         read_dataset(dataset),
         subset=options.subset,
@@ -252,5 +257,14 @@ def selected_pairs(options: argparse.Namespace, root: Path) -> tuple[PairId, ...
     )
 
 
-def _absolute(root: Path, path: str) -> str:
-    return os.path.abspath(root / os.path.expanduser(path))  # noqa: PTH100, PTH111
+def check_options(options: argparse.Namespace, root: Path) -> None:
+    """Raises UsageRefused for what can be told wrong without knowing the sweep."""
+    _Asked(options, root).check()
+
+
+def check_files(options: argparse.Namespace, root: Path) -> None:
+    """Raises UsageRefused for an option that names a file which is not there."""
+    for name in ("agent_config", "faults"):
+        value = getattr(options, name)
+        if value is not None and not os.path.isfile(path := absolute(root, value)):  # noqa: PTH113 - never raises
+            raise UsageRefused(f"{place_of(options, name)} names {path}, and there is no such file; name another")

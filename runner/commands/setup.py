@@ -14,6 +14,7 @@ from typing import NoReturn
 from runner.adapters.dataset import missing_texts, read_dataset
 from runner.adapters.environment import Wanted
 from runner.adapters.following import follow
+from runner.adapters.places import absolute
 from runner.adapters.program import VERSION
 from runner.adapters.pythons import named_python
 from runner.adapters.setup_lock import setup_lock
@@ -73,7 +74,7 @@ def _wanted(options: argparse.Namespace) -> Wanted | None:
         return Wanted(options.version)
     if options.version is not None:
         raise UsageRefused("--version and --editable exclude each other; leave one of them out")
-    folder = Path(options.editable).expanduser().resolve()
+    folder = absolute(Path.cwd(), options.editable).resolve()
     try:
         name = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
     except (OSError, ValueError, KeyError, TypeError):
@@ -92,7 +93,7 @@ class _Dataset:
         self._root = root
         variable = os.environ.get(f"{PREFIX}DATASET_DIR")
         text = flag or variable or (in_file if isinstance(in_file, str) else None)
-        self.named = Path(os.path.abspath(root / Path(text).expanduser())) if text else None  # noqa: PTH100
+        self.named = absolute(root, text) if text else None
         """The folder, where the user names one; absolute."""
         self._origin = "--dataset-dir" if flag else f"{PREFIX}DATASET_DIR" if variable else f"dataset_dir in {FILE}"
 

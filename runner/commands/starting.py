@@ -16,7 +16,7 @@ from runner.commands.images_needed import check_images
 from runner.commands.preflight import check_ready
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
-from runner.model.refusal import UsageRefused
+from runner.model.refusal import PreflightRefused, UsageRefused
 from runner.wire.codec import to_json
 
 READY_S = 150.0
@@ -35,6 +35,7 @@ def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()
 
     Raises:
         UsageRefused: another runner owns the sweep, or this one could not begin; the sentence says which.
+        PreflightRefused: it ended without a word.
         KeyboardInterrupt: the user does not want it any more; it is ended, or drains where it had begun.
     """
     folder = places.sweep_dir(order.sweep)
@@ -60,7 +61,7 @@ def start_runner(places: Places, order: StartOrder, within: tuple[str, ...] = ()
         case {"refused": str(says)}:
             raise UsageRefused(says)
     _end(runner)
-    raise UsageRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
+    raise PreflightRefused(f"the runner did not start: {_last_words(log)} (all of it in {log})")
 
 
 def drain(pid: int) -> None:

@@ -51,16 +51,19 @@ def check_extra(arguments: Sequence[str]) -> None:
             check_url("an argument behind --", value or argument)
 
 
-def check_url(place: str, url: str) -> None:
+def check_url(place: str, url: str, remedy: str = "leave it out of the address") -> None:
     """Refuse an address with a password in it: it would stand in the ledger and in every process list."""
     try:
         parts = urlsplit(url)
         password = parts.password
     except ValueError:
-        raise UsageRefused(f"{place} is not an address: '{url}'") from None
+        raise UsageRefused(f"{place} is not an address: '{url}'; correct it") from None
     # redis://host/?password=... is another way to write it.
     if password or any(name.lower() in _SECRET for name, _ in parse_qsl(parts.query)):
-        raise UsageRefused(f"{place} holds a password, which would stand in the ledger and in every process list")
+        raise UsageRefused(
+            f"{place} holds a password, which upstream would be given as an argument, for everybody on the machine to "
+            f"read: {remedy}"
+        )
 
 
 def _ours(name: str) -> str | None:

@@ -10,7 +10,8 @@ JobId = NewType("JobId", str)
 OWNERS = ("pallets_", "dottxt_ai_", "huggingface_", "openai_", "samuelcolvin_")
 """What repos of the dataset begin with and people leave out."""
 _PAIR = re.compile(
-    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9._-]*)/(?:task)?(?P<task>\d+)[/ :]f?(?P<features>\d+(?:(?:_f?|,f?|\+f?| f)\d+)+)"
+    r"(?P<repo>[A-Za-z0-9][A-Za-z0-9._-]*)/(?:task)?(?P<task>\d{1,9})[/ :]"
+    r"f?(?P<features>\d{1,9}(?:(?:_f?|,f?|\+f?| f)\d{1,9})+)"
 )
 
 

@@ -10,7 +10,7 @@ from runner.model.ids import PairId, parse_pair
 from runner.model.refusal import UsageRefused
 
 ALL = "all"
-SMOKE_SUBSET = "lite"
+USUAL = "lite"
 """Where a smoke test takes its pairs from when nothing else is asked for."""
 
 _SEPARATORS = ("_f?", r"\+f?", ",f?", " f")
@@ -62,7 +62,7 @@ def select_pairs(
         if smoke is None:
             raise UsageRefused("nothing says which pairs to run: pass --subset lite, or --subset all for all "
                                f"{len(_all(index))} pairs")  # fmt: skip
-        subset = SMOKE_SUBSET if SMOKE_SUBSET in index.subsets else ALL
+        subset = usual_subset(index)
     wanted = tuple(dict.fromkeys(_repo(index, repo) for repo in repos))
     if task is not None:
         _check_task(index, wanted, task)
@@ -81,6 +81,11 @@ def select_pairs(
     if not chosen:
         raise UsageRefused(f"no pair is left to run: {_restrictions(subset, wanted, task, pairs)} have none in common")
     return tuple(chosen if smoke is None else chosen[:smoke])
+
+
+def usual_subset(index: DatasetIndex) -> str:
+    """What is meant where nobody names one."""
+    return USUAL if USUAL in index.subsets else ALL
 
 
 def closest(name: str, choices: Sequence[str]) -> str:

@@ -135,7 +135,7 @@ def read_plan(path: Path | None) -> Plan:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"The fault plan {path} cannot be read: {error.strerror}.") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"The fault plan {path} is not valid JSON: {error}.") from None
     return check_plan(document)
 

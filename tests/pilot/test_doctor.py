@@ -54,6 +54,10 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 
 async def look(pilot: Pilot[str], *, over: bool = True) -> DoctorScreen:
+    assert isinstance(pilot.app, CoopdeckApp)
+    deadline = time.monotonic() + 40
+    while pilot.app.session.board.plan is None and time.monotonic() < deadline:
+        await pilot.pause(0.05)
     await pilot.press("h")
     screen = pilot.app.screen
     assert isinstance(screen, DoctorScreen)
@@ -81,7 +85,8 @@ async def test_it_shows_what_was_found_and_looks_again_on_a_key(tmp_path: Path, 
     async with app.run_test(size=(80, 24)) as pilot:
         screen = await look(pilot)
         assert screen.findings == list(FINDINGS)
-        assert "1 to be mended, 1 to be aware of" in str(screen._page.border_title)
+        assert "1 to be mended before a real sweep, 1 to be aware of" in str(screen._page.border_title)
+        assert text(screen).startswith("A rehearsal needs none of this; a real sweep would.\n")
         assert "OPENAI_API_KEY=*** (51 characters)  (.env)" in text(screen)
         assert max(len(line) for line in text(screen).splitlines()) <= 76
         await pilot.press("r")
@@ -89,6 +94,15 @@ async def test_it_shows_what_was_found_and_looks_again_on_a_key(tmp_path: Path, 
         assert counted.read_text() == "xx"
         await pilot.press("escape")
         assert not isinstance(app.screen, DoctorScreen)
+
+
+async def test_of_a_real_sweep_nothing_is_said_of_rehearsals(asked: Asked) -> None:
+    asked.command = says(*(finding.shape for finding in FINDINGS))
+    app = CoopdeckApp(FakeSource(middle(rehearsal=False)), now=lambda: 0.0)
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = await look(pilot)
+        assert str(screen._page.border_title) == "doctor: 1 to be mended, 1 to be aware of"
+        assert text(screen).startswith("ok      cooperbench")
 
 
 async def test_lines_are_there_before_the_end_and_leaving_ends_the_process(tmp_path: Path, asked: Asked) -> None:
@@ -165,4 +179,5 @@ def test_lines_are_folded_and_long_words_cut() -> None:
     lines = examination_lines(FINDINGS, [VARIABLE], 60, ascii_only=True)
     assert all(sum(len(span.text) for span in line) <= 60 for line in lines)
     assert verdict_of(FINDINGS[:1], over=True) == "ready for a sweep"
+    assert verdict_of(FINDINGS[:1], over=True, rehearsal=True) == "ready for a real sweep"
     assert os.linesep not in "".join(span.text for line in lines for span in line)

@@ -9,12 +9,11 @@ from textual.pilot import Pilot
 from runner.model import events as ev
 from styles.themes import DARK, LIGHT, PLAIN
 from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
-from tests.pilot.test_doctor import FINDINGS, VARIABLE, says, seen
+from tests.pilot.test_doctor import FINDINGS, VARIABLE, look, says
 from tests.pilot.test_images import waiting
 from tests.pilot.tries import patched, talking
 from tui.app import ChooserApp, CoopdeckApp
 from tui.first import FirstApp, Piece, Workshop
-from tui.screens.doctor import DoctorScreen
 from tui.screens.sweeps import SweepLine
 
 Compare = Callable[..., bool]
@@ -251,12 +250,9 @@ def test_what_the_doctor_found(
     shapes = [finding.shape for finding in FINDINGS] + [VARIABLE.shape]
     monkeypatch.setattr(CoopdeckApp, "doctor_command", lambda app: says(*shapes))
 
-    async def look(pilot: Pilot[str]) -> None:
-        await pilot.press("h")
-        screen = pilot.app.screen
-        assert isinstance(screen, DoctorScreen)
-        await seen(pilot, screen)
+    async def opened(pilot: Pilot[str]) -> None:
+        await look(pilot)
         await pilot.pause()
 
     app = app_for(tmp_path, middle(), theme=PLAIN if ascii_only else DARK, ascii_only=ascii_only)
-    assert snap_compare(app, terminal_size=SMALL, run_before=look)
+    assert snap_compare(app, terminal_size=SMALL, run_before=opened)

@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ REHEARSE = ["run", "s", "--rehearse", "--subset", "lite"]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "not-a-program").write_text("#!/bin/sh\n")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
     old = tmp_path / "old-python"
     old.write_text("#!/bin/sh\necho 3.11\n")
     old.chmod(0o755)
@@ -66,11 +69,29 @@ BAD: list[tuple[list[str], str]] = [
     ([*LITE, "--redis", "redis://host/0?password=hush"], "--redis holds a password"),
     ([*LITE, "--dataset-dir", "nowhere"], "no dataset folder at"),
     ([*LITE, "--log-dir", "not-a-program"], "which is not a folder"),
-    (LITE, "there is no cooperbench at"),
     ([*LITE, "--cooperbench", "nowhere"], "there is no cooperbench at"),
-    ([*LITE, "--cooperbench", "not-a-program"], "may not be executed"),
-    ([*LITE, "--cooperbench", "./cooperbench-old"], "needs Python 3.12 or newer"),
-    ([*LITE, "--cooperbench", "./cooperbench-broken"], "does not run"),
+    ([*LITE, "--cooperbench", "x" * 5000], "there is no cooperbench at"),
+    ([*LITE, "--agent-config", "~nobody-of-that-name/a.yaml"], "--agent-config names "),
+    ([*LITE, "--agent-config", "x" * 5000], "and there is no such file; name another"),
+    ([*LITE, "--dataset-dir", "x" * 5000], "no dataset folder at"),
+    ([*LITE, "--redis", "redis://localhost:99999"], "'redis://localhost:99999' is no address of a Redis"),
+    ([*LITE, "--redis", "redis://["], "--redis is not an address: 'redis://['; correct it"),
+    ([*LITE, "--timeout", "1e400"], "--timeout must be a duration"),
+    ([*LITE, "-c", "9" * 400], "--slots must be a whole number from 1 to 256"),
+    ([*LITE, "--pairs", "jinja/1621/f" + "9" * 5000 + "_f2"], "_f2' is not a pair"),
+    ([*LITE, "--task", "9" * 400], "--task must be a whole number"),
+    ([*RUN, "--subset", "lite\udcff"], "is no text in UTF-8"),
+    (["run", "\udcff", *REHEARSE[2:]], "is no text in UTF-8"),
+    (["run", "", *REHEARSE[2:]], "'' cannot be a sweep's name"),
+    ([*REHEARSE, "--faults", "~nobody-of-that-name/f.json"], "--faults names "),
+    ([*REHEARSE, "--faults", "deep.json"], "deep.json is not valid JSON"),
+    (["demo", "--faults", "~nobody-of-that-name/f.json"], "--faults names "),
+    (["doctor", "--agent-config", "nowhere.yaml"], "--agent-config names "),
+    (["setup", "--editable", "~nobody-of-that-name"], "which is no clone of cooperbench"),
+    (["setup", "--dataset-dir", "~nobody-of-that-name"], "no dataset folder at"),
+    (["images", "--dataset-dir", "~nobody-of-that-name"], "no dataset folder at"),
+    (["images", "pul"], "WHAT"),
+    (["open", "nowhere"], "nowhere"),
     ([*LITE, "--speed", "10"], "--speed is for a rehearsal"),
     ([*REHEARSE, "--speed", "0"], "--speed must be a number above 0"),
     ([*REHEARSE, "--seed", "x"], "--seed must be a whole number"),
@@ -82,6 +103,7 @@ BAD: list[tuple[list[str], str]] = [
     (["run", "a\nb", *REHEARSE[2:]], "cannot be a sweep's name"),
     (["run", "x" * 81, *REHEARSE[2:]], "at most 80 characters"),
     ([*REHEARSE, "--", "--setting", "solo"], "--setting may not stand behind --"),
+    ([*REHEARSE, "--", "--team-no-such"], "upstream's run has no flag --team-no-such, which stands behind --"),
     ([*REHEARSE, "--", "--nam=x"], "--nam may not stand behind --"),
     ([*REHEARSE, "--", "-nfoo"], "may not stand behind --"),
     ([*REHEARSE, "--", "--auth-token", "hush"], "a secret must not stand in a command line"),
@@ -97,12 +119,25 @@ BAD: list[tuple[list[str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("argv", "says"), BAD, ids=[" ".join(argv) for argv, _ in BAD])
+LACKING: list[tuple[list[str], str]] = [
+    (LITE, "there is no cooperbench at"),
+    ([*LITE, "--cooperbench", "not-a-program"], "may not be executed"),
+    ([*LITE, "--cooperbench", "./cooperbench-old"], "needs Python 3.12 or newer"),
+    ([*LITE, "--cooperbench", "./cooperbench-broken"], "does not run"),
+]
+"""What the command means is clear: the machine has not got it."""
+
+
+@pytest.mark.parametrize(
+    ("argv", "says", "status"),
+    [(*case, 2) for case in BAD] + [(*case, 3) for case in LACKING],
+    ids=[ascii(" ".join(argv))[:90] for argv, _ in BAD + LACKING],
+)
 def test_bad_input_is_one_sentence_and_leaves_nothing(
-    argv: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+    argv: list[str], says: str, status: int, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(folder.rglob("*"))
-    assert cli.main(argv) == 2
+    assert cli.main(argv) == status
     out, err = capsys.readouterr()
     assert out == ""
     assert err.startswith("coopdeck: ")
@@ -119,6 +154,31 @@ def test_the_same_holds_for_the_program_itself(folder: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "coopdeck: --slots must be a whole number from 1 to 256, not '0'\n"
+
+
+def test_a_folder_that_is_gone_or_that_no_ledger_could_name_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = tmp_path / os.fsdecode(b"odd\xff")
+    odd.mkdir()
+    monkeypatch.chdir(odd)
+    assert cli.main(REHEARSE) == 3
+    assert "is no text in UTF-8" in capsys.readouterr().err
+    odd.rmdir()
+    assert cli.main(["ls"]) == 3
+    assert capsys.readouterr().err == "coopdeck: the folder you stand in is gone; go into another one\n"
+
+
+def test_what_the_terminals_encoding_has_not_ends_no_command(folder: Path) -> None:
+    pair = folder / "logs" / "run" / "solo" / "toy_task" / "1" / "f1_f2"
+    pair.mkdir(parents=True)
+    result = {"agent": {"status": "Error", "error": "caf\xe9 \u65e5"}}
+    (pair / "result.json").write_text(json.dumps(result))
+    command = [sys.executable, "-P", "-m", "runner.cli", "open", "logs/run"]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=60, env=environment)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "toy/1 f1 f2" in done.stdout
 
 
 @pytest.mark.parametrize("argv", [["--help"], ["--version"], ["run", "--help"], ["rnu"]])
@@ -183,6 +243,15 @@ def test_looking_changes_nothing(capsys: pytest.CaptureFixture[str], folder: Pat
     assert cli.main(["ls", "--json"]) == 0
     assert capsys.readouterr().out == ""
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_demo_that_cannot_be_meant_leaves_the_last_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    last = folder / ".coopdeck" / "demo" / "logs" / "command-a-solo"
+    last.mkdir(parents=True)
+    for argv in (["--faults", "nowhere.json"], ["--faults", "deep.json"], ["--settings", "sole"], ["-c", "0"]):
+        assert cli.main(["demo", *argv]) == 2
+        assert capsys.readouterr().err.startswith("coopdeck: ")
+    assert last.is_dir()
 
 
 def test_a_reader_that_has_enough_is_no_error(folder: Path) -> None:

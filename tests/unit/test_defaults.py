@@ -70,6 +70,10 @@ def test_json_means_headless_and_detach_stands_against_it(tmp_path: Path) -> Non
     ("text", "says"),
     [
         ("[run", "is not valid TOML"),
+        ("a = " + "[" * 50_000, "is not valid TOML"),
+        ("[run]\nslots = " + "9" * 5000, "is not valid TOML"),
+        ("[run]\nbudget = inf", "budget in .* must be a number above 0, not 'inf'"),
+        ('[run]\nlog_dir = "a\\u0000b"', r"log_dir in .* must be text in UTF-8, not 'a\\x00b'"),
         ("run = 1", "run in .* must be a table"),
         ("slots = 4", r"slots in .* belongs below \[run\]"),
         ("[run]\nslotz = 4", "no setting 'slotz' .*; did you mean 'slots'"),

@@ -5,20 +5,23 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from runner import cli
 from runner.adapters.container_streams import FollowedProbe
 from runner.adapters.containers import DockerContainers
 from runner.adapters.cooperbench import CooperbenchFiles
-from runner.adapters.docker_engine import EngineAway, connect
+from runner.adapters.docker_engine import Engine, EngineAway, connect
 from runner.adapters.dotenv_file import project_environment
 from runner.adapters.image_supply import ImageSupplier
+from runner.adapters.images import Connection
 from runner.adapters.places import Places
 from runner.adapters.processes import ProcessLauncher
 from runner.adapters.redis_servers import RedisServers
@@ -162,13 +165,19 @@ def _held(folder: Path) -> tuple[int, int, int]:
     return len(list(Path("/proc/self/fd").iterdir())), threads, len(list(folder.glob("coopdeck-ssh-*")))
 
 
+def _over_ssh(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> dict[str, str]:
+    """An environment whose engine is behind this ssh."""
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    ssh = folder / "ssh"
+    ssh.write_text(script)
+    ssh.chmod(0o755)
+    return {"PATH": f"{folder}:{os.environ['PATH']}", "DOCKER_HOST": "ssh://me@there"}
+
+
 @pytest.mark.parametrize("answers", [True, False], ids=["closed", "failed"])
 def test_an_engine_over_ssh_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: bool) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    ssh = tmp_path / "ssh"
-    ssh.write_text(ANSWERS.format(python=sys.executable) if answers else "#!/bin/sh\nexit 255\n")
-    ssh.chmod(0o755)
-    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "DOCKER_HOST": "ssh://me@there"}
+    script = ANSWERS.format(python=sys.executable) if answers else "#!/bin/sh\nexit 255\n"
+    environment = _over_ssh(tmp_path, monkeypatch, script)
 
     def once() -> None:
         if not answers:
@@ -188,3 +197,36 @@ def test_an_engine_over_ssh_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert before[1:] == (0, 0)
     with suppress(ChildProcessError):
         assert os.waitpid(-1, os.WNOHANG) == (0, 0)
+
+
+@pytest.mark.parametrize("already", [False, True], ids=["it comes later", "it is there already"])
+def test_who_is_cancelled_while_an_engine_is_reached_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, already: bool
+) -> None:
+    environment = _over_ssh(tmp_path, monkeypatch, ANSWERS.format(python=sys.executable))
+    called, reached, go_on = threading.Event(), threading.Event(), threading.Event()
+
+    def make() -> Engine:
+        called.set()
+        assert go_on.wait(40)
+        engine = connect(environment)
+        reached.set()
+        return engine
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(Connection(make).engine)
+            await anyio.to_thread.run_sync(called.wait, 40)
+            if already:
+                # Without giving way: the answer is there, and nobody has taken it.
+                go_on.set()
+                assert reached.wait(40)
+            tasks.cancel_scope.cancel()
+
+    anyio.run(run)
+    go_on.set()
+    assert reached.wait(40)
+    deadline = time.monotonic() + 40
+    while _held(tmp_path)[1:] != (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert _held(tmp_path)[1:] == (0, 0)

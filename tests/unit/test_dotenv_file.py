@@ -24,6 +24,11 @@ def test_an_attempt_gets_what_the_file_says(tmp_path: Path, monkeypatch: pytest.
     assert order.environment["COHERE_API_KEY"] == "mine"
 
 
+def test_what_no_environment_can_hold_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("GOOD=1\nBAD=a\0b\n'a=b'=c\n")
+    assert project_dotenv(tmp_path) == {"GOOD": "1"}
+
+
 def test_each_variable_is_told_with_its_origin_and_without_its_secret(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(TEXT)
     caller = {"COHERE_API_KEY": "mine", "HOME": "/root", "OPENAI_BASE_URL": "http://h/v1"}

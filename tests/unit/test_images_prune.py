@@ -15,12 +15,13 @@ from runner.adapters import listeners
 from runner.adapters.docker_engine import Engine
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places, SweepLock
-from runner.commands import images_prune
+from runner.commands import images, images_prune
 from runner.model import events as ev
 from runner.model.ids import PairId
 from runner.model.plan import Plan
 from runner.model.queue import make_jobs
 from runner.model.supplies import image_name
+from tests.e2e.dataset import write_dataset
 
 NEEDED, USED, IDLE = (image_name("toy_task", task) for task in (1, 2, 3))
 
@@ -99,3 +100,17 @@ def test_a_runner_whose_folder_cannot_be_told_keeps_all(
 def test_without_a_runner_only_containers_keep_theirs(world: SimpleNamespace) -> None:
     assert cli.main(["images", "prune", "--yes"]) == 0
     assert world.api.removed == [NEEDED, IDLE]
+
+
+def test_of_a_dataset_without_lite_all_is_listed_and_the_command_to_get_it_can_be_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset(tmp_path / "my data")
+    monkeypatch.chdir(tmp_path)
+    engine = Engine(Api(), "unix:///x", None, "26", (), "x86_64")  # type: ignore[arg-type]
+    monkeypatch.setattr(images, "connect", lambda _: engine)
+    (tmp_path / "my data" / "toy_task" / "task1").rename(tmp_path / "my data" / "toy_task" / "task7")
+    assert cli.main(["images", "--dataset-dir", "my data"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "2 images for 6 pairs; Docker 26 at unix:///x"
+    assert lines[-1] == "get what is missing with: coopdeck images pull --subset all --dataset-dir 'my data'"

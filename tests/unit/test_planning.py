@@ -9,11 +9,14 @@ import pytest
 from runner import cli
 from runner.adapters.ledger import SqliteLedger
 from runner.adapters.places import Places
+from runner.checks.dataset import check_dataset
 from runner.commands.defaults import resolve
+from runner.commands.doctor import wanted_of
 from runner.commands.planning import plan_sweep
 from runner.model.events import Envelope, JobsPlanned, SweepPlanned
 from runner.model.plan import JobSpec, Plan, Rehearsal
-from runner.model.refusal import UsageRefused
+from runner.model.refusal import PreflightRefused, UsageRefused
+from tests.e2e.dataset import write_dataset
 
 REHEARSE = ("--rehearse", "--subset", "lite", "--smoke", "2")
 
@@ -141,7 +144,7 @@ def test_a_real_sweep_never_becomes_a_rehearsal(tmp_path: Path) -> None:
     with pytest.raises(UsageRefused, match="is a real one"):
         _planned(tmp_path, "s", *REHEARSE)
     program.unlink()
-    with pytest.raises(UsageRefused, match="no cooperbench at"):
+    with pytest.raises(PreflightRefused, match="no cooperbench at"):
         _planned(tmp_path, "s")
     dry, _ = _planned(tmp_path, "s", "--dry-run")
     assert (dry.sweep, len(jobs)) == (plan.sweep, 300)
@@ -153,6 +156,17 @@ def test_the_demo_is_the_recorded_sweep(tmp_path: Path) -> None:
     plan, jobs = plan_sweep(options, tmp_path)
     assert (plan.sweep, plan.models, plan.speed, len(jobs)) == ("command-a", ("command-a",), 600.0, 300)
     assert jobs[0].run_name == "command-a-solo"
+
+
+def test_the_doctor_looks_where_the_run_would(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    write_dataset(tmp_path / "data")
+    options = cli.parse(["doctor", "--dataset-dir", "~/data", "--log-dir", "~/logs", "--subset", "toy"])
+    resolve(options, {}, tmp_path)
+    wanted, refused = wanted_of(options, tmp_path / "project")
+    assert refused is None
+    assert (wanted.dataset_dir, wanted.logs_dir) == (str(tmp_path / "data"), str(tmp_path / "logs"))
+    assert [found.verdict for found in check_dataset(wanted)] == ["ok"]
 
 
 def test_a_dry_run_prints_every_command_and_writes_nothing(

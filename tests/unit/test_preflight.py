@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -22,8 +23,10 @@ HELP = "--no-auto-eval --agent-config --setting"
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine with the dataset and a cooperbench, whose `docker` the test writes; models answer."""
-    for task in (1, 2):
-        (tmp_path / "dataset" / "toy_task" / f"task{task}").mkdir(parents=True)
+    for task, feature in product((1, 2), (1, 2)):
+        text = tmp_path / "dataset" / "toy_task" / f"task{task}" / f"feature{feature}" / "feature.md"
+        text.parent.mkdir(parents=True)
+        text.write_text("**Title**")
     script(tmp_path / "cooperbench", f"echo '{HELP}'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
     asked(monkeypatch, lambda asked: Told({}, tuple(ANSWERED | {"model": model} for model in asked.models)))
@@ -93,11 +96,25 @@ def test_a_pair_that_the_dataset_lacks_is_named_with_the_remedy(machine: Path) -
         ready(machine, 3)
 
 
+def test_a_text_that_an_interrupted_download_left_out_is_named(machine: Path) -> None:
+    docker(machine)
+    (machine / "dataset" / "toy_task" / "task2" / "feature1" / "feature.md").unlink()
+    with pytest.raises(PreflightRefused, match=r"toy_task/task2/feature1/feature.md; download it with"):
+        ready(machine)
+
+
 def test_a_program_that_is_not_cooperbench_is_refused(machine: Path) -> None:
     docker(machine)
     script(machine / "ls", "echo 'unrecognized option' >&2; exit 2")
     with pytest.raises(PreflightRefused, match=r"does not answer as cooperbench does: unrecognized option"):
         ready(machine, program=(str(machine / "ls"),))
+
+
+def test_a_flag_behind_the_dashes_that_upstream_has_not_is_refused(machine: Path) -> None:
+    docker(machine)
+    ready(machine, extra=())
+    with pytest.raises(PreflightRefused, match=r"knows no flag --team-no-such, which stands behind --; correct it"):
+        ready(machine, extra=("--agent=x", "--team-no-such"))
 
 
 def test_a_redis_that_is_not_there_yet_is_said(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -41,10 +41,11 @@ class DoctorScreen(ModalScreen[None]):
         Binding("end,G", "scroll('end')", show=False),
     ]
 
-    def __init__(self, command: Sequence[str], keymap: Keymap, glyphs: Glyphs) -> None:
+    def __init__(self, command: Sequence[str], keymap: Keymap, glyphs: Glyphs, *, rehearsal: bool = False) -> None:
         super().__init__(classes="ascii" if glyphs.ascii_only else None)
         self._command = tuple(command)
         self._glyphs = glyphs
+        self._rehearsal = rehearsal
         self._lines = Lines()
         self._page = VerticalScroll(self._lines, id="page")
         self.foot = Foot(keymap, "doctor")
@@ -132,8 +133,10 @@ class DoctorScreen(ModalScreen[None]):
         width = self.app.size.width - 4
         if not self.is_mounted or width <= 0:
             return
-        lines = examination_lines(self.findings, self.variables, width, ascii_only=self._glyphs.ascii_only)
+        lines = examination_lines(
+            self.findings, self.variables, width, ascii_only=self._glyphs.ascii_only, rehearsal=self._rehearsal
+        )
         self._lines.show(lines)
         self._lines.styles.height = max(1, len(lines))
-        said = verdict_of(self.findings, over=self.over)
+        said = verdict_of(self.findings, over=self.over, rehearsal=self._rehearsal)
         self._page.border_title = clean(f"doctor: {said}", ascii_only=self._glyphs.ascii_only)
