@@ -43,7 +43,7 @@ def docker(tmp_path: Path) -> tuple[Path, Calls]:
 
 def shim(program: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     found = {"PATH": f"{program.parent}:{os.environ['PATH']}", **ATTEMPT, **environment}
-    return subprocess.run([SHIM, *arguments], env=found, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run([SHIM, *arguments], env=found, capture_output=True, text=True, timeout=40, check=False)
 
 
 @pytest.mark.parametrize("verb", ["run", "create"])
@@ -175,7 +175,7 @@ async def test_a_container_that_comes_after_its_attempt_was_killed_is_found(
     docker: tuple[Path, Calls], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(containers, "LATE_S", 0.3)
-    (tmp_path / "answer").write_text("")
+    (tmp_path / "answer").write_text(f"pathlib.Path({str(tmp_path / 'looked')!r}).touch()")
     docked = DockerContainers({**os.environ, "MSWEA_DOCKER_EXECUTABLE": str(docker[0])}, volumes=False)
     removed = []
 
@@ -184,10 +184,9 @@ async def test_a_container_that_comes_after_its_attempt_was_killed_is_found(
 
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(remove)
-        with anyio.fail_after(10):
-            while not (tmp_path / "asked").exists():  # noqa: ASYNC110
+        with anyio.fail_after(40):
+            while not (tmp_path / "looked").exists():  # noqa: ASYNC110
                 await anyio.sleep(0.01)
-        await anyio.sleep(0.1)
         (tmp_path / "answer").write_text(LISTED)
     assert removed == [1]
 
@@ -214,7 +213,7 @@ async def test_a_docker_that_does_not_answer_is_said_once_and_costs_seconds_at_m
         volumes=False,
         wait_s=0.5 if "sleep" in answer else 20,
     )
-    with anyio.fail_after(10):
+    with anyio.fail_after(40):
         assert [await docked.remove({"t1"}) for _ in range(2)] == [0, 0]
     assert capsys.readouterr().err.count(says) == 1
     (tmp_path / "answer").unlink()
@@ -246,11 +245,11 @@ def test_upstreams_own_redis_is_not_started_from_an_attempt(
     caller = {"PATH": f"{program.parent}:{os.environ['PATH']}"}
     found = caller | shim_in_path(caller)
     assert found["COOPDECK_DOCKER"] == str(program)
-    ran = subprocess.run(["docker", *arguments], env=found | ATTEMPT, capture_output=True, timeout=20, check=False)
+    ran = subprocess.run(["docker", *arguments], env=found | ATTEMPT, capture_output=True, timeout=40, check=False)
     assert ran.returncode == 125
     assert b"cooperbench-redis is not started" in ran.stderr
-    subprocess.run(["docker", "start", "another"], env=found | ATTEMPT, timeout=20, check=True)
-    subprocess.run(["docker", *arguments], env=found, timeout=20, check=True)
+    subprocess.run(["docker", "start", "another"], env=found | ATTEMPT, timeout=40, check=True)
+    subprocess.run(["docker", *arguments], env=found, timeout=40, check=True)
     assert calls() == [["start", "another"], list(arguments)], "outside an attempt it is nobody's business"
 
 

@@ -152,7 +152,7 @@ async def get(world: SimpleNamespace, patience: Patience = QUICK, **changes: Any
     async def tell(supply: Supply) -> None:
         world.told.append(supply)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(40):
         return await Puller(Connection(lambda: engine), patience, **changes).get(NAME, tell)
 
 

@@ -50,7 +50,7 @@ class World:
         async def tell(supply: Supply) -> None:
             self.told.append(supply)
 
-        with anyio.fail_after(20):
+        with anyio.fail_after(40):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.supplier.supply, the_plan(rehearsal=None, pull=pull), jobs(2), tell)
                 for place, condition in enumerate(until):

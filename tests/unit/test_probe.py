@@ -76,6 +76,7 @@ def test_a_rehearsal_is_seen_to_the_last_cent(tmp_path: Path, setting: str) -> N
     probe = tmp_path / "probe.jsonl"
     rehearse(tmp_path, setting, probe=str(probe))
     agents = agents_of(tmp_path)
+    assert len(agents) == (1 if setting == "solo" else 2)
     for agent, result in agents.items():
         steps = [line for line in lines_of(probe, "step") if line["agent"] == agent]
         assert [step["step"] for step in steps] == list(range(1, result["steps"] + 1))
@@ -120,7 +121,9 @@ def test_a_price_nobody_knows_is_null(tmp_path: Path) -> None:
     rehearse(tmp_path, "solo", probe=str(probe), fault={"fault": "unpriced"})
     priced = lines_of(probe, "llm_end") + lines_of(probe, "step") + lines_of(probe, "agent_end")
     assert {line["cost_usd"] for line in priced} == {None}
-    assert all(line["input_tokens"] for line in lines_of(probe, "llm_end"))
+    tokens = [line["input_tokens"] for line in lines_of(probe, "llm_end")]
+    assert tokens
+    assert all(tokens)
 
 
 CLOSER = "import os\nos.closerange(3, 256)\n"

@@ -109,7 +109,8 @@ async def test_a_client_for_whom_no_descriptor_is_left_does_not_end_the_runner(
         tasks.cancel_scope.cancel()
 
 
-def test_who_only_looks_for_the_holder_does_not_pass_for_it(tmp_path: Path) -> None:
+def test_who_only_looks_for_the_holder_does_not_pass_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.adapters.places.LOCK_TRIES", 2000)
     looks = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(looks, fcntl.LOCK_SH)
 

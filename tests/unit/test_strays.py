@@ -113,7 +113,7 @@ def test_who_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         await process.wait()
         began = time.monotonic()
         assert await launcher.end_strays({"t1"}) == 1
-        assert not up(pid) and 0.9 < time.monotonic() - began < 3
+        assert not up(pid) and time.monotonic() - began > 0.9
         """,
     )
 

@@ -29,7 +29,7 @@ def planned(number: int, setting: str = "solo", **changes: object) -> tuple[ev.E
 
 
 async def until(true: Callable[[], bool]) -> None:
-    with anyio.fail_after(10):
+    with anyio.fail_after(40):
         while not true():  # noqa: ASYNC110
             await anyio.sleep(0.001)
 
@@ -253,9 +253,9 @@ def test_a_decision_costs_the_same_with_10000_jobs_that_wait() -> None:
     async def decide() -> None:
         for number in range(10_000):
             turns.add(JobId(str(number)))
-        began = time.perf_counter()
+        began = time.process_time()
         assert turns.take(lambda _: True, lacks) == "9999"  # type: ignore[arg-type]
-        assert time.perf_counter() - began < 1.0
+        assert time.process_time() - began < 1.0
         for _ in range(100):
             assert turns.take(lambda _: True, lacks) is None  # type: ignore[arg-type]
         assert tried == 10_000

@@ -193,7 +193,7 @@ async def test_stop_now_ends_attempts_and_leaves_their_jobs_resumable() -> None:
 
     assert await deck.run(*planned(5), meanwhile=user) == "stopped"
     assert deck.board.total.count("queued") == 5
-    assert all(process.ended_by_us for process in deck.launcher.running.values())
+    assert [process.ended_by_us for process in deck.launcher.running.values()] == [True, True]
     again = Deck(ledger=deck.ledger)
     assert await again.run() == "finished"
     assert again.board.total.count("done") == 5
@@ -389,7 +389,7 @@ async def test_a_clock_set_back_a_day_delays_no_retry() -> None:
         await until(lambda: bool(deck.board.jobs))
         deck.clock.time -= 86_400
 
-    await deck.run(*planned(1), meanwhile=set_back, within_s=10)
+    await deck.run(*planned(1), meanwhile=set_back)
     assert deck.board.jobs[ONE].state == "done"
 
 

@@ -142,6 +142,7 @@ def test_hostile_words_are_inert(tmp_path: Path) -> None:
     talking(tmp_path)
     Probe(tmp_path).letter("message_sent", "\x1b[2J" + "n" * 500, "\u202e", 50, "\x9b31m\x1bP evil", wait=False)
     reading = whole(TalkReading(JobFiles(tmp_path), ASCII))
+    assert "evil" in reading.text(reading.count - 1)
     for entry in range(reading.count):
         assert reading.text(entry).replace("\n", "").isprintable()
         assert reading.text(entry).isascii()
