@@ -14,6 +14,7 @@ from runner import __version__
 from runner.model.board import Board
 from runner.model.commands import Command, Reply
 from runner.model.events import Envelope
+from runner.model.failure import one_line
 from runner.model.ids import JobId
 from runner.model.reduce import reduce
 from runner.wire import frames
@@ -128,7 +129,7 @@ class RunningSweep:
             with anyio.fail_after(ANSWER_S):
                 await stream.send(frames.encode(frames.Ask(number, command)))
                 await answered.wait()
-        except TimeoutError:
+        except (TimeoutError, anyio.BusyResourceError):
             return Reply(False, f"the runner did not answer within {ANSWER_S:g} s")
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return Reply(False, "the runner has gone away")
@@ -143,12 +144,14 @@ class RunningSweep:
             try:
                 await stream.send(frames.encode(frames.Hello(frames.PROTOCOL, __version__)))
                 parts: list[frames.BoardPart] = []
+                theirs = "of a version that is not known"
                 while True:
-                    frame = frames.decode(await lines.receive_until(b"\n", frames.MAX_FRAME))
+                    frame = await _heard(lines, theirs)
                     match frame:
                         case frames.Welcome():
                             self._sweep_dir = Path(frame.sweep_dir)
                             self._stream = stream
+                            theirs = f"coopdeck {frame.version}"
                         case frames.Refusal(says):
                             raise Refused(says)
                         case frames.BoardPart():
@@ -175,6 +178,15 @@ class RunningSweep:
         for envelope in fresh:
             self._board = reduce(self._board, envelope)
         seen(Update(self._board, fresh, False, "attached", self._attached))
+
+
+async def _heard(lines: BufferedByteReceiveStream, theirs: str) -> frames.Frame:
+    """The runner's next frame; raises Refused for what is none."""
+    try:
+        return frames.decode(await lines.receive_until(b"\n", frames.MAX_FRAME))
+    except (ValueError, anyio.DelimiterNotFound) as error:
+        says = f"this is coopdeck {__version__} and does not understand the sweep's runner, {theirs}"
+        raise Refused(f"{says}: {one_line(str(error))}") from None
 
 
 def touched(envelopes: tuple[Envelope, ...]) -> frozenset[JobId]:

@@ -6,6 +6,7 @@ import sys
 import time
 
 import anyio
+from anyio.abc import TaskGroup
 
 from runner.adapters.ledger import read_envelopes
 from runner.adapters.places import Places
@@ -15,7 +16,7 @@ from runner.commands.lines import json_line, narrate
 from runner.commands.stuck_lines import StuckLines
 from runner.model.board import Board
 from runner.model.commands import Stop
-from runner.model.events import Envelope
+from runner.model.events import Envelope, StopMode
 from runner.model.reduce import reduce
 from runner.model.refusal import UsageRefused
 from runner.model.summary import summarise, table
@@ -55,7 +56,7 @@ class _Watcher:
     async def run(self) -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._follow)
-            tasks.start_soon(self._interrupted)
+            tasks.start_soon(self._interrupted, tasks)
             tasks.start_soon(self._tell_stuck)
             await self._over.wait()
             tasks.cancel_scope.cancel()
@@ -67,7 +68,7 @@ class _Watcher:
 
     def status(self) -> int:
         """Print the summary and judge the sweep by it."""
-        summary = summarise(self.board, time.time())
+        summary = summarise(self.board, self.board.at)
         if self._as_json:
             print(json.dumps(summary.to_json()), flush=True)
         else:
@@ -147,17 +148,22 @@ class _Watcher:
         for envelope in envelopes:
             self.board = reduce(self.board, envelope)
 
-    async def _interrupted(self) -> None:
-        """Ctrl-C: first drains, second stops now, third leaves at once."""
+    async def _stop(self, mode: StopMode) -> None:
+        reply = await self._source.ask(Stop(mode))
+        if not reply.ok:
+            self._say(reply.says)
+
+    async def _interrupted(self, tasks: TaskGroup) -> None:
+        """Ctrl-C: first drains, second stops now, third leaves at once, whether the runner answers or not."""
         with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async for _ in signals:
                 self._interrupts += 1
                 if self._interrupts == 1:
                     self._say("draining: what runs may finish; interrupt again to end it now")
-                    await self._source.ask(Stop("drain"))
+                    tasks.start_soon(self._stop, "drain")
                 elif self._interrupts == 2:
                     self._say("stopping now: what runs is ended and stays resumable; interrupt again to leave at once")
-                    await self._source.ask(Stop("now"))
+                    tasks.start_soon(self._stop, "now")
                 else:
                     self._say("leaving; the runner goes on stopping by itself")
                     self._over.set()

@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from runner.adapters.places import Places
+from runner.client import ANSWER_S
+
 COOPDECK = (sys.executable, "-P", "-m", "runner.cli")
 
 
@@ -163,6 +166,34 @@ def test_a_second_run_of_a_running_sweep_is_refused_and_ctrl_c_drains_then_stops
     assert not _attempts_of(tmp_path)
     report = json.loads(coopdeck(tmp_path, "report", "busy", "--json").stdout)
     assert (report["results"], report["unfinished"]) == (0, 15)
+
+
+def test_the_third_ctrl_c_leaves_at_once_though_the_runner_does_not_answer(tmp_path: Path) -> None:
+    how = ("run", "mute", "--rehearse", "--speed", "1", "--subset", "lite", "--smoke", "1", "-c", "1", "--headless")
+    first = subprocess.Popen([*COOPDECK, *how], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    runner = None
+    try:
+        assert first.stdout is not None
+        assert first.stderr is not None
+        told, said = first.stdout, first.stderr
+        _until(lambda: "started" in told.readline())
+        runner = Places(tmp_path).runner_pid("mute")
+        assert runner
+        os.kill(runner, signal.SIGSTOP)
+        began = time.monotonic()
+        for word in ("draining", "stopping now", "leaving"):
+            first.send_signal(signal.SIGINT)
+            _until(lambda word=word: word in said.readline())
+        assert first.wait(60) == 130
+        # Nobody has waited for an answer even once; it takes a moment.
+        assert time.monotonic() - began < ANSWER_S
+    finally:
+        if runner:
+            os.kill(runner, signal.SIGCONT)
+        first.kill()
+        first.communicate()
+        coopdeck(tmp_path, "stop", "mute", "--now")
+    _until(lambda: Places(tmp_path).runner_pid("mute") is None)
 
 
 @pytest.mark.parametrize("after_s", [0.3, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2])
