@@ -24,6 +24,8 @@ from runner.wire.codec import by_type, from_typed_json, to_json
 PROTOCOL = 1
 MAX_FRAME = 4 * 1024 * 1024
 ROWS_A_PART = 500
+WEIGHT_A_PART = 4 * ROWS_A_PART
+"""Rows, their attempts and containers: each is some hundred bytes of JSON, seldom a thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +152,20 @@ def board_parts(board: Board) -> Iterator[BoardPart]:
         board.finished_at,
         tuple(board.supplies.values()),
     )
-    rows = [board.jobs[job] for job in board.order]
-    for start in range(0, max(1, len(rows)), ROWS_A_PART):
-        part = tuple(rows[start : start + ROWS_A_PART])
-        yield BoardPart(head, part, more=start + ROWS_A_PART < len(rows))
+    part: list[JobRow] = []
+    weight = 0
+    for job in board.order:
+        row = board.jobs[job]
+        weight += _weight(row)
+        if part and (len(part) >= ROWS_A_PART or weight > WEIGHT_A_PART):
+            yield BoardPart(head, tuple(part), more=True)
+            part, weight = [], _weight(row)
+        part.append(row)
+    yield BoardPart(head, tuple(part), more=False)
+
+
+def _weight(row: JobRow) -> int:
+    return 1 + len(row.attempts) + len(row.agents) + sum(len(attempt.containers) for attempt in row.attempts)
 
 
 def board_of(parts: list[BoardPart]) -> Board:

@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -19,7 +19,9 @@ from runner.engine.hub import BUFFER, Hub
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.commands import Command, Pause, Reply
+from runner.model.reduce import with_rows
 from runner.model.refusal import UsageRefused
+from runner.model.rows import AttemptRow, ContainerRow, JobRow
 from runner.wire import frames
 from tests.unit.fakes import MemoryLedger, QuickClock, jobs, the_plan
 
@@ -171,6 +173,34 @@ async def test_a_client_that_is_refused_says_why(tmp_path: Path) -> None:
         with pytest.raises(Refused, match="use version 9"):
             await Watcher(tmp_path / "s.sock").follow()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("says", [b"HTTP/1.1 200 OK\n", b"x" * (frames.MAX_FRAME + 10)], ids=["nonsense", "endless"])
+async def test_a_runner_that_is_not_understood_is_a_sentence(says: bytes, tmp_path: Path) -> None:
+    async def talk(stream: anyio.abc.SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            welcome = frames.Welcome(frames.PROTOCOL, "9.9", 1, "s", str(tmp_path))
+            with suppress(anyio.BrokenResourceError):
+                await stream.send(frames.encode(welcome) + says)
+
+    listener = await anyio.create_unix_listener(tmp_path / "s.sock")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, talk)
+        with anyio.fail_after(40), pytest.raises(Refused, match=r"does not understand .* coopdeck 9\.9"):
+            await Watcher(tmp_path / "s.sock").follow()
+        tasks.cancel_scope.cancel()
+
+
+def test_no_frame_of_a_board_is_over_the_limit() -> None:
+    containers = tuple(ContainerRow("agent1", f"minisweagent-{number:032}", "f" * 12) for number in range(64))
+    tries = tuple(AttemptRow(number, "t" * 32, "attempts/" + "x" * 60, 0.0, containers=containers) for number in (1, 2))
+    rows = tuple(JobRow(spec, attempts=tries) for spec in jobs(700))
+    board = with_rows(Board(), rows)
+    parts = list(frames.board_parts(board))
+    assert max(len(frames.encode(part)) for part in parts) < frames.MAX_FRAME / 2
+    assert [row for part in parts for row in part.rows] == list(rows)
+    assert [part.more for part in parts] == [True] * (len(parts) - 1) + [False]
 
 
 async def test_a_client_that_reads_nothing_holds_up_nobody_and_is_sent_the_board_again(tmp_path: Path) -> None:
