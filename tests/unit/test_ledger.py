@@ -64,6 +64,23 @@ async def test_a_ledger_that_cannot_be_written_says_so_and_keeps_nothing(tmp_pat
     assert read_board(tmp_path / "ledger.db").seq == 2
 
 
+async def test_a_disk_that_refuses_even_the_way_back_ends_no_runner(tmp_path: Path) -> None:
+    class Broken:
+        in_transaction = True
+
+        def execute(self, _: str) -> None:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    ledger = SqliteLedger(tmp_path / "ledger.db")
+    sound, ledger._database = ledger._database, Broken()  # type: ignore[assignment]
+    with pytest.raises(LedgerUnwritable, match="disk I/O error"):
+        await ledger.append(envelopes(1, 1))
+    ledger._database = sound
+    await ledger.append(envelopes(1, 1))
+    assert ledger.board().seq == 1
+    ledger.close()
+
+
 async def test_it_is_read_while_it_is_written(tmp_path: Path) -> None:
     ledger = SqliteLedger(tmp_path / "ledger.db")
     await ledger.append(envelopes(1, 5))
