@@ -55,10 +55,14 @@ class Process:
         await anyio.wait_readable(self._pidfd)
         await self._over()
 
+    def let_go(self) -> None:
+        """Of a process that nobody will wait for."""
+        os.close(self._pidfd)
+
     async def _over(self) -> int | None:
         """Reap a process of ours; one of an earlier runner is reaped by init."""
         with anyio.CancelScope(shield=True):
-            os.close(self._pidfd)
+            self.let_go()
             status = await self.reap() if self.reap is not None else None
             self.over = True
         return status
@@ -163,8 +167,14 @@ def _same(pid: int, ticks: int) -> Process | None:
         process = Process(pid, ticks, None)
     except ProcessLookupError:
         return None
-    # Between the look and the descriptor the number may have gone to a stranger.
-    return process if started_ticks(pid) == ticks else None
+    same = False
+    try:
+        # Between the look and the descriptor the number may have gone to a stranger.
+        same = started_ticks(pid) == ticks
+    finally:
+        if not same:
+            process.let_go()
+    return process if same else None
 
 
 def _find(token: str, folder: Path | None) -> Process | None:
@@ -176,7 +186,8 @@ def _find(token: str, folder: Path | None) -> Process | None:
 
 
 def _carrier(token: str) -> Process | None:
-    for carrier in strays.carriers({token}):
+    # The eldest first: a child may have a session of its own too.
+    for carrier in sorted(strays.carriers({token}), key=lambda one: one.started_ticks):
         with suppress(ProcessLookupError):
             # The attempt itself leads its session; its children carry the token too.
             if os.getsid(carrier.pid) == carrier.pid:

@@ -1,5 +1,6 @@
 """Processes of attempts: a session of their own, found again, ended with everything in their group."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
+from runner.adapters import processes, strays
 from runner.adapters.processes import ProcessLauncher, started_ticks
 from runner.adapters.warm_launcher import WarmLauncher
 from runner.engine.ports import LaunchOrder, LaunchRefused
@@ -135,3 +137,43 @@ async def test_it_knows_how_long_a_process_has_been_up_whatever_the_time_of_day(
     await anyio.sleep(0.3)
     assert 0.2 < process.age_s() < 40
     await process.end(1.0)
+
+
+async def test_a_process_that_cannot_be_looked_at_twice_holds_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers: list[int | OSError] = [7, OSError(errno.EMFILE, "Too many open files"), 7, 8]
+
+    def ticks(_: int) -> int:
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(processes, "started_ticks", ticks)
+    before = _descriptors()
+    with pytest.raises(OSError, match="Too many open files"):
+        await ProcessLauncher().adopt(os.getpid(), 7)
+    assert await ProcessLauncher().adopt(os.getpid(), 7) is None
+    assert _descriptors() == before
+
+
+async def test_of_two_that_lead_a_session_the_elder_is_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = [sys.executable, "-c", "import time; time.sleep(60)"]
+    children = []
+    try:
+        for _ in range(2):
+            children.append(subprocess.Popen(code, start_new_session=True))  # noqa: ASYNC220
+            await anyio.sleep(0.05)
+        found = [strays.Stray(child.pid, started_ticks(child.pid) or 0, "token") for child in reversed(children)]
+        monkeypatch.setattr(strays, "carriers", lambda _: found)
+        attempt = await ProcessLauncher().find("token")
+        assert attempt is not None
+        assert attempt.pid == children[0].pid
+        attempt.let_go()
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+
+
+def _descriptors() -> list[str]:
+    return sorted(path.name for path in Path("/proc/self/fd").iterdir())
