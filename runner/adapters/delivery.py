@@ -54,9 +54,7 @@ def deliver(plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: b
         shutil.copytree(staged, copy)
         staged = copy
     if target.exists():
-        replaced = folder / "replaced"
-        shutil.rmtree(replaced, ignore_errors=True)
-        _move(target, replaced)
+        _put_aside(target, folder / "replaced")
     staged.rename(target)
     _sync(target.parent)
     return target
@@ -90,11 +88,12 @@ def _complete(
     except FileNotFoundError:
         values = _stand_in(plan, spec, outcome)
     except NotAResult:
-        path.replace(folder / KEPT)
+        _reject(path, folder)
         values = _stand_in(plan, spec, outcome)
     else:
-        if outcome.failure == "corrupt":
-            path.replace(folder / KEPT)
+        # What could not be read is no sound result either, whatever stands in it.
+        if outcome.failure in {"corrupt", "quarantine"}:
+            _reject(path, folder)
             values = _stand_in(plan, spec, outcome)
     tested = read_tested(staged)
     if tested is not None and tested.verdict == "error":
@@ -105,6 +104,12 @@ def _complete(
         values["infra_error"] = True
         values["infra_class"] = outcome.failure
     write_json(path, values)
+
+
+def _reject(path: Path, folder: Path) -> None:
+    # When a delivery is repeated, what stands there is our own stand-in, and upstream's file is kept already.
+    if not (folder / KEPT).exists():
+        path.replace(folder / KEPT)
 
 
 def _stand_in(plan: Plan, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
@@ -150,13 +155,20 @@ def _stand_in(plan: Plan, spec: JobSpec, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _move(source: Path, target: Path) -> None:
+def _put_aside(source: Path, target: Path) -> None:
+    if target.exists():
+        # It was put aside before a crash: what stands there now is what was delivered then.
+        shutil.rmtree(source)
+        return
     try:
         source.rename(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        shutil.copytree(source, target)
+        partial = target.with_name(f".{target.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(source, partial)
+        partial.rename(target)
         shutil.rmtree(source)
 
 
