@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from datetime import datetime
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def execute(options: argparse.Namespace) -> int:
             else:
                 print(plain(f"{sweep.name:{width}}  unreadable: {error}"))
             continue
-        summary, state = summarise(board, time.time()), sweep.state(board)
+        summary, state = summarise(board, sweep.now(board)), sweep.state(board)
         if options.json:
             print(json.dumps(_shape(sweep, summary, state, board.at)))
             continue

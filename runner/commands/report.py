@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import time
 from pathlib import Path
 
 from runner.adapters.evaluations import with_evaluations
@@ -13,7 +12,9 @@ from runner.model.summary import summarise, table
 
 def execute(options: argparse.Namespace) -> int:
     """The numbers of a sweep, at any time."""
-    summary = summarise(with_evaluations(the_sweep(options.sweep, Path.cwd()).board()), time.time())
+    sweep = the_sweep(options.sweep, Path.cwd())
+    board = sweep.board()
+    summary = summarise(with_evaluations(board), sweep.now(board))
     if options.json:
         print(json.dumps(summary.to_json()))
     else:

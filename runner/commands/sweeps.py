@@ -1,5 +1,6 @@
 """The sweeps of the project, and which one a command means."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -40,6 +41,10 @@ class Known:
 
     def board(self) -> Board:
         return read_board(self.places.ledger(self.name))
+
+    def now(self, board: Board) -> float:
+        """The time that the board's sweep is to be told as of: with nobody to run it, its clock stands."""
+        return time.time() if self.pid is not None else board.at
 
     def state(self, board: Board) -> State:
         if self.pid is not None:
