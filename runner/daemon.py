@@ -47,6 +47,7 @@ from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.commands import Command, Reply, Stop
+from runner.model.events import StopMode
 from runner.model.plan import JobSpec, Plan
 from runner.model.refusal import UsageRefused
 from runner.model.settings import SETTINGS
@@ -126,7 +127,7 @@ async def own(order: StartOrder) -> None:
         _note(f"attempts start by the plain command: {reason}")
         await record(dispatcher, clock, ev.LauncherFellBack(reason))
 
-    cooperbench = CooperbenchFiles(places.root)
+    cooperbench = CooperbenchFiles(places.root, sweep_dir / "looks")
     plan = order.plan or dispatcher.board.plan
     processes = ProcessLauncher()
     launcher = _launcher(plan, processes, sweep_dir / WARM_LOG, fell_back)
@@ -227,12 +228,13 @@ async def _on_lost_folder(lock: SweepLock, obey: Callable[[Command], Awaitable[R
 
 async def _on_signals(obey: Callable[[Command], Awaitable[Reply]]) -> None:
     """SIGTERM and SIGINT drain; again, they stop now. A closed terminal (SIGHUP) is none of our business."""
+    mode: StopMode = "drain"
     with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async for _ in signals:
-            await obey(Stop("drain"))
-            break
-        async for _ in signals:
-            await obey(Stop("now"))
+            reply = await obey(Stop(mode))
+            mode = "now"
+            if not reply.ok:
+                _note(reply.says)
 
 
 def _say(line: str) -> None:

@@ -17,12 +17,12 @@ from runner.adapters.dotenv_file import project_environment
 from runner.adapters.evaluations import read_tested, with_tests
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.adapters.processes import LOG_NAME
-from runner.adapters.quarantine import read_guarded
+from runner.adapters.quarantine import forget, guarded
 from runner.adapters.result_files import load_result, no_result_outcome, result_outcome, tail
 from runner.adapters.result_shape import NotAResult
 from runner.adapters.room import make_room, no_room
 from runner.adapters.run_files import write_run_files
-from runner.engine.ports import LaunchOrder, Progress
+from runner.engine.ports import LaunchOrder, Progress, Quarantined
 from runner.model.board import Board
 from runner.model.failure import one_line
 from runner.model.outcome import Outcome
@@ -78,8 +78,10 @@ def eval_command(plan: Plan, spec: JobSpec, logs: Path) -> tuple[str, ...]:
 class CooperbenchFiles:
     """The port `Cooperbench` on the real program's files, which the rehearsal writes too."""
 
-    def __init__(self, working_dir: Path) -> None:
+    def __init__(self, working_dir: Path, looks: Path | None = None) -> None:
+        """`looks` is the folder where a runner notes at which delivered result it is looking; others note nothing."""
         self._working_dir = working_dir
+        self._looks = looks
         self._caller = project_environment(working_dir)
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
@@ -123,7 +125,13 @@ class CooperbenchFiles:
         await anyio.to_thread.run_sync(make_room, folder)
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
-        return await anyio.to_thread.run_sync(delivered_result, plan, spec)
+        def look() -> tuple[Outcome, str] | None:
+            return delivered_result(plan, spec)
+
+        if self._looks is None:
+            return await anyio.to_thread.run_sync(look)
+        place = result_folder(Path(plan.logs_dir), spec)
+        return await anyio.to_thread.run_sync(guarded, self._looks / spec.id, f"looked at the result in {place}", look)
 
     def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> Progress:
         if plan.agent in PLACES and plan.backend == "docker" and plan.rehearsal is None:
@@ -131,12 +139,29 @@ class CooperbenchFiles:
         return ProbeLog(folder, spec.model, plan.prices)
 
     async def read(self, plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
-        return await anyio.to_thread.run_sync(read_guarded, folder, lambda: _read(plan, spec, folder, exit_status))
+        def work() -> Outcome:
+            says = f"read what this attempt left; its files are in {folder}"
+            try:
+                return guarded(folder / "reading", says, lambda: _read(plan, spec, folder, exit_status))
+            except Quarantined as error:
+                return Outcome("quarantine", "", str(error), None)
+
+        return await anyio.to_thread.run_sync(work)
 
     async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
-        def work() -> str:
+        mark = folder / "delivering"
+        says = f"delivered what this attempt left; its files are in {folder}"
+
+        def move() -> str:
             keep = not outcome.is_result and delivered_result(plan, spec) is not None
             return str(deliver(plan, spec, folder, outcome, tag=tag, keep=keep))
+
+        def work() -> str:
+            try:
+                return guarded(mark, says, move)
+            except Quarantined:
+                forget(mark)
+                raise
 
         return await anyio.to_thread.run_sync(work)
 
@@ -155,7 +180,8 @@ def delivered_result(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
     """The sound result that stands at the job's place, and its folder."""
     folder = result_folder(Path(plan.logs_dir), spec)
     try:
-        outcome = result_outcome(load_result(folder / RESULT), spec, folder)
+        # Of a failure nobody asks here why: its trajectories, which may be huge, are not read.
+        outcome = result_outcome(load_result(folder / RESULT), spec, folder, trajectory_limit=0)
     except (NotAResult, FileNotFoundError):
         return None
     return (replace(outcome, tested=read_tested(folder)), str(folder)) if outcome.is_result else None

@@ -1,16 +1,19 @@
 """`config.json` and `summary.json` of each run name, as upstream writes them, right however many jobs ran at once."""
 
-import json
 from collections import defaultdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from runner.adapters.delivery import write_json
+from runner.adapters.result_files import load_result
+from runner.adapters.result_shape import NotAResult
 from runner.model.board import Board
 from runner.model.rows import JobRow
 from runner.model.settings import SETTINGS
 
+SUMMARY_LIMIT = 64 * 1024 * 1024
+"""It names every task."""
 _STATUS = {"done": "done", "skipped": "skip", "failed": "failed"}
 
 
@@ -70,10 +73,10 @@ def _entry(row: JobRow) -> dict[str, Any]:
 def _keep_evaluation(path: Path, summary: dict[str, Any]) -> None:
     """An evaluation that upstream noted in the summary is not ours to forget."""
     try:
-        before = json.loads(path.read_bytes())
+        before = load_result(path, SUMMARY_LIMIT)
         summary["eval"] = before["eval"]
         summary["pass_rate"] = before["pass_rate"]
-    except (FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+    except (FileNotFoundError, NotAResult, KeyError):
         summary.pop("eval", None)
 
 

@@ -143,7 +143,8 @@ def _of_job(
             return f"{_try(board, row, number)} in {delay_s:.0f} s"
         case ev.JobSettled(_, state, outcome):
             if outcome is not None:
-                return f"failed {outcome.failure}: {outcome.evidence}; not tried"
+                tried = "" if outcome.failure == "quarantine" else "; not tried"
+                return f"failed {outcome.failure}: {outcome.evidence}{tried}"
             return state if state == "cancelled" else ""
         case ev.CancelRequested(_, again):
             return "to be ended and tried again" if again else "cancel asked for"
@@ -158,6 +159,8 @@ def _ended(board: Board, event: ev.AttemptEnded, follows: ev.Event | None) -> st
     match follows:
         case ev.RetryScheduled(_, number, delay_s):
             said += f"; {_try(board, row, number)} in {delay_s:.0f} s"
+        case ev.JobSettled(_, "failed", given_up) if given_up is not None:
+            said += f"; failed {given_up.failure}: {given_up.evidence}"
         case ev.JobSettled(_, "failed"):
             said += "; not tried again"
         case ev.JobSettled(_, "cancelled"):

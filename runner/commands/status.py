@@ -21,7 +21,7 @@ def execute(options: argparse.Namespace) -> int:
     sweep = the_sweep(options.sweep, Path.cwd())
     board, now = sweep.board(), time.time()
     state = sweep.state(board)
-    summary = summarise(board, now)
+    summary = summarise(board, sweep.now(board))
     forecast = forecast_board(board)
     running = [row for job in board.order if (row := board.jobs[job]).running is not None]
     # Of a sweep that nobody runs nothing new is told: that is no sign of anything.
@@ -31,6 +31,7 @@ def execute(options: argparse.Namespace) -> int:
         holds.append(f"the ledger cannot be written: {trouble}")
     for supply, number in waiting(board) if state == "running" else ():
         holds.append(f"{number} {'job waits' if number == 1 else 'jobs wait'} for {supply.line}")
+    quarantined = [row for job in board.order if (row := board.jobs[job]).quarantined]
     not_warm = board.runner.not_warm if board.runner else ""
     if options.json:
         more = {
@@ -41,6 +42,7 @@ def execute(options: argparse.Namespace) -> int:
             "slots": board.slots,
             "paused": board.paused,
             "held": holds,
+            "quarantined": [{"job": row.spec.id, "why": row.reason} for row in quarantined],
             "not_warm": not_warm,
             "eta_s": forecast.wall_s,
             "forecast_usd": forecast.cost_usd,
@@ -58,6 +60,8 @@ def execute(options: argparse.Namespace) -> int:
         print(f"  about {span(forecast.wall_s)} to go with {board.slots} slots, ${forecast.cost_usd:.2f} in the end")
     for reason in [*holds, *(["paused"] if board.paused else [])]:
         print(plain(f"  held: {reason}"))
+    for row in quarantined:
+        print(plain(f"  in quarantine: {job_name(board, row)}: {row.reason}"))
     if state == "running" and not_warm:
         print(plain(f"  {PLAIN}: {not_warm}"))
     for row in sorted(running, key=lambda row: row.spec.id not in stuck):

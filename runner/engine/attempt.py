@@ -3,14 +3,15 @@
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import anyio
 
+from runner.engine.control import RUN_AGAIN, Control, OwnAct, ended_by
 from runner.engine.dispatcher import Dispatcher
-from runner.engine.patience import patiently
+from runner.engine.patience import patiently, record
 from runner.engine.ports import (
     Clock,
     Containers,
@@ -21,6 +22,7 @@ from runner.engine.ports import (
     LaunchRefused,
     LedgerUnwritable,
     Progress,
+    Quarantined,
     Running,
 )
 from runner.engine.sightings import Untold
@@ -40,27 +42,7 @@ PROGRESS_S = 1.0
 PATIENCE_S = 5.0
 """Between two tries to write what must be written."""
 
-OwnAct = Literal["cancelled", "timeout", "stopped", "requeued"]
-_RUN_AGAIN: dict[OwnAct | None, str] = {
-    "stopped": "ended with the sweep; will run again",
-    "requeued": "ended by the user to be tried again",
-}
-"""After these the job goes back into the queue."""
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class Control:
-    """How others end an attempt that is under way."""
-
-    asked: anyio.Event = field(default_factory=anyio.Event)
-    act: OwnAct | None = None
-
-    def end(self, act: OwnAct) -> None:
-        # Who cancels a job that would run again means that it must not.
-        if self.act is None or (act == "cancelled" and self.act in _RUN_AGAIN):
-            self.act = act
-        self.asked.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +58,14 @@ class Attempts:
     jitter: Callable[[], float]
 
     async def run(self, row: JobRow, control: Control) -> None:
-        """A new attempt of a queued job, from intent to its end.
+        """A new attempt of a queued job, from intent to its end; where one was paid for already, its delivery.
 
         Raises:
             LedgerUnwritable: before anything was started; the job is as it was.
         """
+        if (last := row.undelivered) is not None and last.outcome is not None:
+            await self._settle(row, last.number, last.outcome)
+            return
         plan = self._plan()
         number = len(row.attempts) + 1
         folder = Path("attempts") / row.spec.id / str(number)
@@ -109,7 +94,7 @@ class Attempts:
             return
         if running is None:
             act = control.act or "stopped"
-            await self._ended(row, number, self._own_act(Outcome("cancelled", "", "", 0.0), act, plan.timeout_s), act)
+            await self._ended(row, number, ended_by(act, Outcome("cancelled", "", "", 0.0), plan.timeout_s), act)
             return
         await self._record(_started(row, number, running))
         attempt = AttemptRow(number, token, str(folder), self.clock.now())
@@ -128,8 +113,10 @@ class Attempts:
         if attempt.pid is None:
             await self._record(_started(row, attempt.number, running))
         # Not by the time of day, which may have jumped meanwhile; an adopted attempt is given at least a minute.
-        slept = 0.0 if attempt.pid is None else max(0.0, running.suspended_s - attempt.suspended_s)
-        left = self._plan().timeout_s - max(0.0, running.age_s() - slept)
+        slept = max(0.0, running.suspended_s - attempt.suspended_s)
+        # How long the machine has slept since a start that nobody noted is not known: none of that time is charged.
+        up_s = 0.0 if attempt.pid is None else max(0.0, running.age_s() - slept)
+        left = self._plan().timeout_s - up_s
         await self._watch(row, attempt, running, control, max(60.0, left), adopted=True)
 
     async def _gone(self, row: JobRow, attempt: AttemptRow, control: Control, failure: FailureClass, says: str) -> None:
@@ -142,7 +129,7 @@ class Attempts:
             # What it spent meanwhile.
             await untold.look(self._progress(row, folder))
             if control.act is not None:
-                outcome = self._own_act(outcome, control.act, self._plan().timeout_s)
+                outcome = ended_by(control.act, outcome, self._plan().timeout_s)
         async with anyio.create_task_group() as ending:
             ending.start_soon(self._leave_nothing, {attempt.token}, True, False)
             await self._ended(row, attempt.number, outcome, control.act, untold)
@@ -228,7 +215,8 @@ class Attempts:
             # The last of what it spent and read.
             await untold.look(progress)
             if control.act is not None and not outcome.is_result:
-                outcome = self._own_act(outcome, control.act, timeout_s)
+                # An adopted attempt had its time before, too.
+                outcome = ended_by(control.act, outcome, self._plan().timeout_s)
             await self._ended(row, number, outcome, control.act, untold)
 
     def _progress(self, row: JobRow, folder: Path) -> Progress:
@@ -245,16 +233,6 @@ class Attempts:
                     await self.dispatcher.record(*untold.events)
                     untold.clear()
 
-    def _own_act(self, outcome: Outcome, act: OwnAct, timeout_s: float) -> Outcome:
-        says: dict[OwnAct, tuple[FailureClass, str]] = {
-            "cancelled": ("cancelled", "cancelled by the user"),
-            "stopped": ("cancelled", "ended because the sweep was stopped"),
-            "requeued": ("cancelled", _RUN_AGAIN["requeued"]),
-            "timeout": ("timeout", f"not over after {timeout_s:g} s (--timeout)"),
-        }
-        failure, evidence = says[act]
-        return replace(outcome, failure=failure, evidence=evidence)
-
     async def _ended(
         self, row: JobRow, number: int, outcome: Outcome, act: OwnAct | None = None, untold: Untold | None = None
     ) -> None:
@@ -265,8 +243,8 @@ class Attempts:
             board = reduce(board, ev.Envelope(board.seq, board.at, event))
         outcome = reconciled(outcome, board.jobs[row.spec.id])
         ended = ev.AttemptEnded(row.spec.id, number, outcome)
-        if act in _RUN_AGAIN and not outcome.is_result:
-            await self._record(*last, ended, ev.JobQueued(row.spec.id, _RUN_AGAIN[act]))
+        if act in RUN_AGAIN and not outcome.is_result:
+            await self._record(*last, ended, ev.JobQueued(row.spec.id, RUN_AGAIN[act]))
             return
         again = self._verdict(row, number, outcome)
         if again is not None:
@@ -303,25 +281,24 @@ class Attempts:
             try:
                 path = await self.cooperbench.deliver(self._plan(), row.spec, folder, outcome, tag=tag)
                 break
+            except Quarantined as error:
+                given_up = replace(outcome, failure="quarantine", evidence=str(error))
+                await self._record(ev.JobSettled(job, "failed", given_up), *_released(held))
+                return
             except OSError as error:
                 if self.dispatcher.board.stopping == "now":
                     return  # the next runner delivers it
-                if not held:
-                    held = True
+                held = True
+                # Looked at each time: another job that was held for the same has let the queue go for both.
+                if not any(hold.cause == "deliver" for hold in self.dispatcher.board.holds):
                     await self._record(ev.QueueHeld("deliver", f"a result cannot be delivered: {error}"))
                 await self.clock.sleep(PATIENCE_S)
         last = ev.JobSettled(job, "done" if outcome.is_result else "failed")
-        released = (ev.QueueReleased("deliver"),) if held else ()
-        await self._record(ev.ResultDelivered(job, number, path), last, *released)
+        await self._record(ev.ResultDelivered(job, number, path), last, *_released(held))
 
     async def _record(self, *events: ev.Event) -> None:
         """Record what has happened already, however long the ledger takes to come back."""
-        while True:
-            try:
-                await self.dispatcher.record(*events)
-                return
-            except LedgerUnwritable:
-                await self.clock.sleep(PATIENCE_S)
+        await record(self.dispatcher, self.clock, *events)
 
     def _plan(self) -> Plan:
         plan = self.dispatcher.board.plan
@@ -332,6 +309,10 @@ class Attempts:
 
 def _started(row: JobRow, number: int, running: Running) -> ev.AttemptStarted:
     return ev.AttemptStarted(row.spec.id, number, running.pid, running.started_ticks, running.suspended_s)
+
+
+def _released(held: bool) -> tuple[ev.QueueReleased, ...]:
+    return (ev.QueueReleased("deliver"),) if held else ()
 
 
 def _refused(error: LaunchRefused | OSError) -> Outcome:

@@ -17,6 +17,10 @@ class LedgerUnwritable(Exception):
     """The ledger cannot take another event; the message says why."""
 
 
+class Quarantined(Exception):
+    """The runner has died of this job's files before, so they are not touched; the message says at what."""
+
+
 class LaunchRefused(Exception):
     """The process could not be started at all; the message says why. `errno` is the system's number, if any."""
 
@@ -157,7 +161,7 @@ class Cooperbench(Protocol):
         """Make the attempt's folder, empty."""
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
-        """The sound result that is there already, and its path."""
+        """The sound result that is there already, and its path; raises Quarantined."""
 
     def progress(self, plan: Plan, spec: JobSpec, folder: Path) -> Progress:
         """What is seen of the attempt in this folder while it runs."""
@@ -170,6 +174,7 @@ class Cooperbench(Protocol):
 
         Raises:
             OSError: it could not be moved; everything is still in the attempt's folder or at its old place.
+            Quarantined: as before; who calls again gives it another chance.
         """
 
     async def finish(self, board: Board) -> None:

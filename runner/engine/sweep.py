@@ -5,9 +5,11 @@ from functools import partial
 
 import anyio
 
-from runner.engine.attempt import Attempts, Control
+from runner.engine.already import skip_delivered
+from runner.engine.attempt import Attempts
+from runner.engine.control import Control
 from runner.engine.hub import Hub
-from runner.engine.patience import patiently, record
+from runner.engine.patience import record
 from runner.engine.ports import Cooperbench, LedgerUnwritable, Supplier
 from runner.engine.slots import Slots
 from runner.engine.supplying import Supplying
@@ -20,7 +22,6 @@ from runner.model.supplies import Supply, without_it
 
 FIRST_CLIENT_S = 10.0
 """How long a sweep that is over waits for the client that its starter promised."""
-SKIPS_A_BATCH = 100
 HELD_LOOK_S = 1.0
 
 
@@ -55,7 +56,7 @@ class Sweep:
             self._resume(tasks)
             await self._settle_dropped(*self._dispatcher.board.order)
             tasks.start_soon(partial(self._attempts.clear_left, earlier=True))
-            await self._skip_delivered()
+            await skip_delivered(self._dispatcher, self._attempts.clock, self._cooperbench, recheck=self._recheck)
             await self._supplying.declare()
             async with anyio.create_task_group() as beside:
                 beside.start_soon(self._supplying.run)
@@ -109,31 +110,6 @@ class Sweep:
         dropped = [job for job in jobs if self._dispatcher.board.jobs[job].dropped]
         if dropped:
             await self._record(*(ev.JobSettled(job, "cancelled") for job in dropped))
-
-    async def _skip_delivered(self) -> None:
-        """Mark the jobs whose sound result is there already.
-
-        In a sweep that was finished and is run again, what was done is looked for too: a result that somebody
-        has removed is bought again, one that is there is skipped.
-        """
-        board = self._dispatcher.board
-        if board.plan is None or board.plan.force:
-            return
-        found: list[ev.Event] = []
-        for job in board.order:
-            row = board.jobs[job]
-            fresh = row.state == "queued" and not row.again and not row.attempts
-            if not fresh and not (self._recheck and row.state in {"done", "skipped"}):
-                continue
-            look = partial(self._cooperbench.delivered, board.plan, row.spec)
-            # A result that cannot be looked at now must not be bought again.
-            delivered = await patiently(self._dispatcher, self._attempts.clock, look)
-            if delivered is not None:
-                found.append(ev.JobSkipped(job, *delivered))
-            elif not fresh:
-                found.append(ev.JobQueued(job, "its delivered result is gone or not sound"))
-        for start in range(0, len(found), SKIPS_A_BATCH):
-            await self._record(*found[start : start + SKIPS_A_BATCH])
 
     def _enqueue(self, job: JobId) -> None:
         row = self._dispatcher.board.jobs[job]

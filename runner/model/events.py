@@ -179,7 +179,7 @@ class JobSettled:
     job: JobId
     state: Literal["done", "failed", "cancelled"]
     outcome: Outcome | None = None
-    """Where no attempt ended so: of a job that could not be tried for want of what it needs."""
+    """Where no attempt ended so: of a job that could not be tried for want of what it needs, or not be delivered."""
     type: Literal["JobSettled"] = "JobSettled"
 
 

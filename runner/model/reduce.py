@@ -155,7 +155,12 @@ def _job(row: JobRow, event: JobEvent, at: float) -> JobRow:
             if row.settled:
                 return row
             row = replace(row, state=state, agents=(), retry_at=None, cancelling=False, requeueing=False)
-            return row if outcome is None else replace(row, outcome=outcome, reason=outcome.evidence)
+            if outcome is not None:
+                return replace(row, outcome=outcome, reason=outcome.evidence)
+            if state == "done" and row.attempts and row.attempts[-1].outcome is not None:
+                # Also of one whose delivery was given up, and then tried again.
+                return replace(row, outcome=row.attempts[-1].outcome, reason="")
+            return row
         case ev.CancelRequested(_, again):
             if row.settled:
                 return row

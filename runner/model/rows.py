@@ -97,6 +97,19 @@ class JobRow:
         return self.cancelling and not self.requeueing and self.state in {"queued", "retrying"}
 
     @property
+    def quarantined(self) -> bool:
+        """It has brought the runner down twice and is left alone."""
+        return self.state == "failed" and self.outcome is not None and self.outcome.failure == "quarantine"
+
+    @property
+    def undelivered(self) -> AttemptRow | None:
+        """The attempt whose result is paid for and whose delivery was given up; the job only needs that again."""
+        last = self.attempts[-1] if self.attempts else None
+        if self.state != "queued" or self.outcome is None or self.outcome.failure != "quarantine":
+            return None
+        return last if last is not None and last.outcome is not None and last.outcome.is_result else None
+
+    @property
     def running(self) -> AttemptRow | None:
         """The attempt under way, if there is one."""
         return self.attempts[-1] if self.attempts and self.state in ACTIVE else None

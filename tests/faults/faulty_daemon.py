@@ -2,6 +2,7 @@
 
 FAULT is a JSON object; what it does not name is as in the product:
     kill: [point, n]      die by SIGKILL at the n-th passage of a point (see POINTS)
+    deadly: [doing, job]  die by SIGKILL whenever this is done (see DEADLY) for this job
     short: {errno, after, for_s}   from the n-th file operation on, each fails for so many seconds
     clock: [[after_s, offset_s], ...]   the time of day jumps
     buffer: n             the hub's buffer for a client
@@ -22,6 +23,7 @@ from runner import daemon
 from runner.adapters import clock, cooperbench, delivery, ledger, processes, run_files
 from runner.engine import attempt, hub, patience
 from runner.engine.ports import LedgerUnwritable
+from runner.model.plan import JobSpec, Plan
 
 POINTS = (
     "before AttemptStarting", "after AttemptStarting", "before start", "after start",
@@ -30,6 +32,7 @@ POINTS = (
     "before JobSettled", "after JobSettled", "in run files", "before SweepFinished", "after SweepFinished",
 )  # fmt: skip
 """A capital letter is an event's commit; the rest are functions of the product."""
+DEADLY = {"read": "_read", "deliver": "deliver", "look": "delivered_result"}
 PATIENCE_S = 0.5
 
 
@@ -96,6 +99,18 @@ def kill_at(point: str, number: int) -> None:
     cooperbench.deliver = _around(cooperbench.deliver, "deliver", fuse)  # type: ignore[attr-defined]
 
 
+def kill_whenever(doing: str, job: str) -> None:
+    name = DEADLY[doing]
+    function: Callable[..., Any] = getattr(cooperbench, name)
+
+    def deadly(plan: Plan, spec: JobSpec, *arguments: Any, **named: Any) -> Any:
+        if spec.id == job:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return function(plan, spec, *arguments, **named)
+
+    setattr(cooperbench, name, deadly)
+
+
 def run_short(errno: int, after: int, for_s: float) -> None:
     """Fail file operations of this project for a while, wherever in the product they are (PEP 578)."""
     events = {"open", "os.rename", "os.mkdir", "os.listdir", "os.scandir", "subprocess.Popen", "shutil.copytree"}
@@ -157,6 +172,8 @@ def main() -> int:
     attempt.PATIENCE_S = patience.PATIENCE_S = PATIENCE_S
     if "kill" in fault:
         kill_at(*fault["kill"])
+    if "deadly" in fault:
+        kill_whenever(*fault["deadly"])
     if "short" in fault:
         run_short(**fault["short"])
     if "clock" in fault:

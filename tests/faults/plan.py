@@ -1,12 +1,13 @@
 """Which faults there are, and how many cases of each make the short form and the whole; 0: only in the whole."""
 
-from tests.faults import cancels, clients, clocks, files, host, kills, odd_jobs, starts
+from tests.faults import cancels, clients, clocks, files, host, kills, odd_jobs, quarantine, starts
 from tests.faults.suite import Fault
 
 FAULTS = (
     Fault("runner killed at a moment", 4, 200, kills.at_moments),
     Fault("runner killed at a point", 18, 90, kills.at_points),
     Fault("cancelled, then killed", 1, 20, cancels.then_killed),
+    Fault("job brings the runner down", 3, 30, quarantine.brings_down),
     Fault("simultaneous starts", 20, 60, starts.simultaneous),
     Fault("pid of a stranger", 1, 10, starts.reused_pid),
     Fault("dashboard killed", 1, 20, clients.killed_dashboards),

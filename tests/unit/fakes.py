@@ -10,7 +10,7 @@ import anyio
 from runner.engine.attempt import Attempts
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.hub import Hub
-from runner.engine.ports import LaunchOrder, LaunchRefused, LedgerUnwritable, Sighting, Tell
+from runner.engine.ports import LaunchOrder, LaunchRefused, LedgerUnwritable, Quarantined, Sighting, Tell
 from runner.engine.sweep import Sweep
 from runner.model import events as ev
 from runner.model.board import Board
@@ -158,6 +158,8 @@ class FakeCooperbench:
     delivered_jobs: list[tuple[JobId, bool]] = field(default_factory=list)
     seen: dict[str, tuple[Sighting, ...]] = field(default_factory=dict)
     delivery_errors: int = 0
+    brings_down: set[JobId] = field(default_factory=set)
+    """Jobs of which the runner has died twice."""
     finished: int = 0
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
@@ -167,6 +169,7 @@ class FakeCooperbench:
         await anyio.lowlevel.checkpoint()
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+        self._quarantine(spec)
         found = self.there.get(spec.id)
         return (found, "/there") if found else None
 
@@ -178,11 +181,16 @@ class FakeCooperbench:
         return waiting.pop(0) if waiting else OK
 
     async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
+        self._quarantine(spec)
         if self.delivery_errors:
             self.delivery_errors -= 1
             raise OSError(28, "No space left on device")
         self.delivered_jobs.append((spec.id, tag))
         return f"/delivered/{spec.id}"
+
+    def _quarantine(self, spec: JobSpec) -> None:
+        if spec.id in self.brings_down:
+            raise Quarantined("the runner died 2 times while it delivered this")
 
     async def finish(self, board: Board) -> None:
         self.finished += 1

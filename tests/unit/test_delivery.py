@@ -3,17 +3,21 @@
 import json
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
-from runner.adapters.cooperbench import CooperbenchFiles, other_results
+from runner.adapters import cooperbench, result_files
+from runner.adapters.cooperbench import CooperbenchFiles, delivered_result, other_results
 from runner.adapters.delivery import KEPT, deliver, result_folder
+from runner.engine.ports import Quarantined
 from runner.model.outcome import Outcome
 from tests.unit.test_result_files import SAMPLES, plan, spec
 
 GOOD = Outcome(None, "Submitted", "result.json", 0.02, 6, 9)
 BAD = Outcome("provider", "Error", "litellm.InternalServerError: x", 0.0)
 CORRUPT = Outcome("corrupt", "", "result.json is not valid JSON", None)
+QUARANTINE = Outcome("quarantine", "", "the runner died 2 times while it read this", None)
 
 
 def attempt(tmp_path: Path, sample: str = "sample") -> Path:
@@ -58,13 +62,59 @@ def test_a_job_without_any_result_gets_one_in_upstreams_shape(setting: str, tmp_
     assert values["infra_class"] == "provider"
 
 
-def test_a_rejected_result_file_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outcome", [CORRUPT, QUARANTINE], ids=["corrupt", "quarantine"])
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_rejected_result_file_is_kept_however_often_it_is_delivered(
+    sound: bool, outcome: Outcome, tmp_path: Path
+) -> None:
     folder = attempt(tmp_path)
     path = result_folder(folder / "logs", spec("solo")) / "result.json"
-    path.write_text('{"half": ')
-    target = deliver(plan(tmp_path / "logs"), spec("solo"), folder, CORRUPT, tag=True, keep=False)
-    assert (folder / KEPT).read_text() == '{"half": '
-    assert json.loads((target / "result.json").read_text())["infra_class"] == "corrupt"
+    if not sound:
+        path.write_text('{"half": ')
+    before = path.read_bytes()
+    for _ in range(2):
+        target = deliver(plan(tmp_path / "logs"), spec("solo"), folder, outcome, tag=True, keep=False)
+        assert (folder / KEPT).read_bytes() == before
+        values = json.loads((target / "result.json").read_text())
+        assert (values["infra_class"], values["agent"]["status"]) == (outcome.failure, "Error")
+
+
+def test_the_trajectories_of_a_delivered_failure_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = spec("solo", "sample-error")
+    folder = attempt(tmp_path, "sample-error")
+    target = deliver(plan(tmp_path / "logs"), job, folder, BAD, tag=True, keep=False)
+    assert (target / "solo_traj.json").is_file()
+    opened: list[str] = []
+    really = result_files._opened
+
+    def noted(path: Path) -> BinaryIO:
+        opened.append(path.name)
+        return really(path)
+
+    monkeypatch.setattr(result_files, "_opened", noted)
+    assert delivered_result(plan(tmp_path / "logs"), job) is None
+    assert opened == ["result.json"]
+
+
+@pytest.mark.anyio
+async def test_who_dies_in_a_delivery_twice_leaves_it_once_and_may_be_asked_for_it_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        """Stands for a SIGKILL: nothing after it runs."""
+
+    def kills(*_: object, **__: object) -> Path:
+        raise Killed
+
+    folder, files = attempt(tmp_path), CooperbenchFiles(tmp_path)
+    with monkeypatch.context() as deadly:
+        deadly.setattr(cooperbench, "deliver", kills)
+        for expected in (Killed, Killed, Quarantined, Killed):
+            with pytest.raises(expected):
+                await files.deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False)
+    path = await files.deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False)
+    assert (Path(path) / "result.json").is_file()
+    assert not (folder / "delivering").exists()
 
 
 def test_what_a_new_result_replaces_is_kept_with_the_attempt(tmp_path: Path) -> None:
@@ -74,6 +124,18 @@ def test_what_a_new_result_replaces_is_kept_with_the_attempt(tmp_path: Path) -> 
     folder = attempt(tmp_path)
     deliver(plan(tmp_path / "logs"), spec("solo"), folder, GOOD, tag=False, keep=False)
     assert (folder / "replaced" / "result.json").read_text() == "old"
+
+
+def test_what_was_replaced_is_kept_when_a_crash_has_the_delivery_repeated(tmp_path: Path) -> None:
+    target = result_folder(tmp_path / "logs", spec("solo"))
+    target.mkdir(parents=True)
+    (target / "result.json").write_text("old")
+    folder = attempt(tmp_path)
+    for _ in range(3):
+        # Of a failure a copy is delivered, so that there is something to deliver again.
+        deliver(plan(tmp_path / "logs"), spec("solo"), folder, BAD, tag=True, keep=False)
+        assert (folder / "replaced" / "result.json").read_text() == "old"
+        assert json.loads((target / "result.json").read_text())["infra_class"] == "provider"
 
 
 @pytest.mark.anyio

@@ -17,7 +17,7 @@ from runner.adapters import room, strays
 from runner.adapters.cooperbench import CooperbenchFiles
 from runner.adapters.delivery import result_folder, write_json
 from runner.adapters.places import Places, SweepLock
-from runner.adapters.quarantine import MARK, read_guarded
+from runner.adapters.quarantine import guarded
 from runner.adapters.result_files import load_result
 from runner.model.outcome import Outcome
 from tests.unit.fakes import OK, jobs, the_plan
@@ -63,9 +63,9 @@ def test_a_process_that_cannot_be_looked_at_is_not_gone(monkeypatch: pytest.Monk
 def test_a_read_that_the_host_refuses_is_no_death_of_the_runner(tmp_path: Path) -> None:
     for _ in range(5):
         with pytest.raises(OSError, match="Too many"):
-            read_guarded(tmp_path, refusing(errno.EMFILE))
-    assert not (tmp_path / MARK).exists()
-    assert read_guarded(tmp_path, lambda: OK) == OK
+            guarded(tmp_path / "mark", "read", refusing(errno.EMFILE))
+    assert not (tmp_path / "mark").exists()
+    assert guarded(tmp_path / "mark", "read", lambda: OK) == OK
 
 
 def test_what_does_not_fit_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

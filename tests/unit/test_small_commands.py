@@ -73,6 +73,26 @@ def test_they_tell_of_a_sweep_that_nobody_runs(folder: Path, capsys: pytest.Capt
     assert _out(capsys, "logs", "s", "jinja/1621/f3_f7") == f"{path}\n"
 
 
+def test_the_clock_of_a_sweep_stands_whose_runner_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _write(tmp_path, "gone", ev.RunnerStarted(1, "h", "v"), ev.SlotsSet(2), ev.SlotsSet(3))
+    for command in ("status", "report"):
+        assert json.loads(_out(capsys, command, "gone", "--json"))["wall_s"] == 2.0
+
+
+def test_a_job_in_quarantine_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = Outcome("quarantine", "", "the runner died 2 times while it read this", None)
+    _write(tmp_path, "q", ev.JobSettled(JOBS[0].id, "failed", outcome))
+    assert "  in quarantine: solo jinja/1621 f3 f7: the runner died 2 times while" in _out(capsys, "status")
+    told = json.loads(_out(capsys, "status", "--json"))
+    assert told["quarantined"] == [{"job": JOBS[0].id, "why": outcome.evidence}]
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [

@@ -9,11 +9,12 @@ import anyio
 import pytest
 
 from runner.adapters import processes
-from runner.engine.attempt import Control, OwnAct
+from runner.engine.control import Control, OwnAct
 from runner.engine.patience import patiently
 from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.outcome import Outcome
+from runner.model.plan import JobSpec, Plan
 from runner.model.reduce import reduce
 from runner.wire.codec import from_json
 from tests.unit.fakes import OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, FakeProcess, jobs, the_plan
@@ -193,3 +194,62 @@ def test_an_old_ledger_without_the_time_suspended_still_folds() -> None:
     board = left_by_another_runner(the_plan(), STARTING).board()
     board = reduce(board, ev.Envelope(board.seq + 1, board.at, started))
     assert board.jobs[ONE].attempts[0].suspended_s == 0.0
+
+
+async def test_a_timeout_of_an_adopted_attempt_names_the_limit_that_was_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    move_on_after = anyio.move_on_after
+
+    def at_once(delay: float | None, *, shield: bool = False) -> anyio.CancelScope:
+        # What is left of the time of one that was up for longer already.
+        return move_on_after(0.01 if delay == 60.0 else delay, shield=shield)
+
+    launcher = FakeLauncher(holds=True)
+    started = await running(launcher)
+    launcher.running[1].up_s = 10_000.0
+    deck = Deck(ledger=left_by_another_runner(the_plan(timeout_s=3600.0), STARTING, started), launcher=launcher)
+    deck.cooperbench.outcomes[ONE] = [KILLED]
+    monkeypatch.setattr("runner.engine.attempt.anyio.move_on_after", at_once)
+    await deck.run()
+    outcome = deck.board.jobs[ONE].outcome
+    assert outcome is not None
+    assert (outcome.failure, outcome.evidence) == ("timeout", "not over after 3600 s (--timeout)")
+
+
+async def test_one_result_that_is_delivered_again_lets_the_queue_go_for_no_other() -> None:
+    class Stuck(FakeCooperbench):
+        tried = 0
+        stays = True
+
+        async def deliver(self, plan: Plan, spec: JobSpec, folder: Path, outcome: Outcome, *, tag: bool) -> str:
+            self.tried += spec.id == ONE
+            if self.stays if spec.id != ONE else self.tried == 1:
+                raise OSError(errno.EACCES, "Permission denied")
+            return await super().deliver(plan, spec, folder, outcome, tag=tag)
+
+    program = Stuck()
+    deck = Deck(cooperbench=program)
+
+    async def user(deck: Deck) -> None:
+        await until(lambda: deck.board.jobs[ONE].state == "done" and bool(deck.board.holds))
+        program.stays = False
+
+    assert await deck.run(*planned(2), meanwhile=user) == "finished"
+    assert not deck.board.holds
+
+
+async def test_who_looks_at_what_is_there_can_be_stopped_while_the_host_is_short() -> None:
+    class Short(FakeCooperbench):
+        async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    deck = Deck()
+    await deck.run(*planned(1))
+    again = Deck(ledger=deck.ledger, cooperbench=Short())
+
+    async def user(deck: Deck) -> None:
+        await until(lambda: bool(deck.board.holds))
+        assert deck.sweep is not None
+        assert (await deck.sweep.obey(cmd.Stop("drain"))).ok
+
+    assert await again.run(recheck=True, meanwhile=user) == "drained"
+    assert again.board.jobs[ONE].state == "done"
