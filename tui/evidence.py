@@ -61,10 +61,6 @@ class Evidence:
         return 1.0 if self.recorded else self.files.speed
 
     @property
-    def broken(self) -> list[Path]:
-        return self._later.broken if self._later else []
-
-    @property
     def path(self) -> Path | None:
         if self._letters is not None:
             return self._letters.file.path

@@ -23,7 +23,6 @@ class Glyphs:
     rule: str
     more: str
     cursor: str
-    dot: str
     ascii_only: bool
 
 
@@ -33,7 +32,7 @@ UNICODE = Glyphs(
         "done": "✓", "failed": "✗", "skipped": "=", "cancelled": "⊘",
     },
     stuck="!",
-    done="█", failed="▓", active="▒", rest="·", eighths="▏▎▍▌▋▊▉", rule="─", more="…", cursor="▌", dot="·",
+    done="█", failed="▓", active="▒", rest="·", eighths="▏▎▍▌▋▊▉", rule="─", more="…", cursor="▌",
     ascii_only=False,
 )  # fmt: skip
 ASCII = Glyphs(
@@ -42,7 +41,7 @@ ASCII = Glyphs(
         "done": "+", "failed": "x", "skipped": "=", "cancelled": "/",
     },
     stuck="!",
-    done="#", failed="x", active="~", rest=".", eighths="", rule="-", more="..", cursor=">", dot="-",
+    done="#", failed="x", active="~", rest=".", eighths="", rule="-", more="..", cursor=">",
     ascii_only=True,
 )  # fmt: skip
 

@@ -10,7 +10,6 @@ class Keyed(Protocol):
 
 
 R = TypeVar("R", bound=Keyed)
-SortKey = Callable[[Any], tuple[Any, ...]]
 
 
 class Order(Generic[R]):

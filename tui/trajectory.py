@@ -37,8 +37,6 @@ class Elements:
         self.members: dict[str, object] = {}
         """What stood in the object before the list: small values alone."""
         self.complete = False
-        self.broken = False
-        """The file ends in the middle, or is no such file."""
 
     @property
     def done(self) -> float:
@@ -62,7 +60,7 @@ class Elements:
         if not used and not self.complete:
             self._window *= 4
             if self._window > MESSAGE_LIMIT or self._at + len(text) >= self.file.size:
-                self._stop(broken=True)
+                self.complete = True
         elif used:
             self._window = WINDOW
         return found
@@ -76,9 +74,6 @@ class Elements:
         except (ValueError, RecursionError):
             return None
 
-    def _stop(self, *, broken: bool = False) -> None:
-        self.complete, self.broken = True, broken
-
     def _decoded(self, text: str, *, whole: bool) -> Iterator[tuple[int, tuple[int, Any] | None]]:
         """Where the reading has come to, again and again, and the elements in between."""
         at = 0
@@ -88,19 +83,19 @@ class Elements:
             if at >= len(text):
                 return
             if self._inside and text[at] == "]":
-                self._stop()
+                self.complete = True
                 yield at + 1, None
                 return
             if not self._inside and self._at + at == 0:
                 if text[at] != ("[" if self._key is None else "{"):
-                    self._stop(broken=True)
+                    self.complete = True
                     return
                 self._inside = self._key is None
                 at += 1
                 yield at, None
                 continue
             if not self._inside and text[at] == "}":
-                self._stop(broken=True)
+                self.complete = True
                 return
             try:
                 at, element = self._element(text, at, whole) if self._inside else self._member(text, at, whole)
@@ -160,10 +155,6 @@ class Trajectories:
     @property
     def complete(self) -> bool:
         return all(file.complete for file in self._files)
-
-    @property
-    def broken(self) -> list[Path]:
-        return [file.file.path for file in self._files if file.broken]
 
     @property
     def done(self) -> float:

@@ -123,11 +123,11 @@ def check(engine: Engine, name: str, image: str, answer_s: int = ANSWER_S) -> Ve
             _remove(engine, made)
 
 
-def clear(engine: Engine, *, everything: bool = False) -> int:
+def clear(engine: Engine) -> int:
     """Remove the containers of checks whose process is gone; how many there were. Raises EngineAway."""
     removed = 0
     for made in left(engine):
-        if everything or not _alive(made):
+        if not _alive(made):
             removed += _remove(engine, str(made["Id"]))
     return removed
 

@@ -29,6 +29,7 @@ UNPACKED = 3.0
 LEAST_ROOM = 1_000_000_000
 DIGEST_TRIES = 3
 LOGIN = "'docker login' may help"
+WAITS = "waits for its turn"
 
 Result = TypeVar("Result")
 
@@ -173,7 +174,7 @@ class Puller:
             await tell(supply)
             return supply
 
-        await say("getting", "waits for its turn")
+        await say("getting", WAITS)
         async with self._slots, self._alone(name, lambda: say("getting", "another coopdeck pulls it")):
             tries = 0
             while True:

@@ -71,12 +71,12 @@ class RedisServers:
 
     Args:
         environment: the runner's; of it, a server gets what programs need to run, and no key.
-        beyond: an address besides loopback at which it is to answer; empty for none.
     """
 
     def __init__(self, sweep_dir: Path, launcher: ProcessLauncher, environment: Mapping[str, str]) -> None:
         self.token = redis_token(sweep_dir)
         self.beyond = ""
+        """An address besides loopback at which it is to answer; empty for none."""
         self._sweep = sweep_dir.name
         self._folder = sweep_dir / "redis"
         self._launcher = launcher

@@ -30,7 +30,7 @@ EVALUATION_LIMIT = 16 * 1024 * 1024
 TRAJECTORY_LIMIT = 16 * 1024 * 1024
 
 _FEATURES = re.compile(r"f\d{1,9}(?:_f\d{1,9})*")
-_FAILURES: frozenset[str] = frozenset(get_args(FailureClass))
+_FAILURES: dict[object, FailureClass] = {name: name for name in get_args(FailureClass)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,10 @@ def _spec(folder: PairFolder, run: str, model: str) -> JobSpec:
 
 def _outcome(values: dict[str, Any], spec: JobSpec, folder: Path) -> Outcome:
     outcome = result_outcome(values, spec, folder, trajectory_limit=TRAJECTORY_LIMIT)
-    infra = values.get("infra_class")
-    if values.get("infra_error") is True and isinstance(infra, str) and infra in _FAILURES:
-        return replace(outcome, failure=infra, status="Error")  # type: ignore[arg-type]
+    named = values.get("infra_class")
+    failure = _FAILURES.get(named) if isinstance(named, str) else None
+    if values.get("infra_error") is True and failure is not None:
+        return replace(outcome, failure=failure, status="Error")
     return outcome
 
 

@@ -8,10 +8,8 @@ from pathlib import Path
 from runner.adapters.cooperbench import DEFAULTS
 from runner.adapters.dotenv_file import project_environment
 from runner.model.ids import PairId
-from runner.model.plan import JobSpec, Plan
+from runner.model.plan import AGENT, JobSpec, Plan
 from runner.model.settings import SETTINGS
-
-AGENT = "mini_swe_agent_v2"
 
 
 @dataclass(frozen=True, slots=True)

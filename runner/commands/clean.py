@@ -8,9 +8,9 @@ from pathlib import Path
 
 from runner.adapters.containers import Made
 from runner.commands.leftovers import Left, Owned, look, remove
-from runner.commands.lines import plain
 from runner.commands.sweeps import known_sweeps
 from runner.commands.yes import asked, at_terminal
+from runner.model.hidden import plain
 from runner.model.sizes import size
 
 NAMED = 5

@@ -13,13 +13,14 @@ from runner.adapters.places import absolute
 from runner.checks.all import all_checks
 from runner.checks.running import Check, run_checks
 from runner.checks.surroundings import agents_variables
-from runner.checks.wanted import AGENT, Wanted
+from runner.checks.wanted import Wanted
 from runner.commands.defaults import OPTIONS
-from runner.commands.lines import plain
 from runner.commands.planning import check_files
 from runner.commands.upstream_flags import check_extra
 from runner.model.check import Finding, Variable
+from runner.model.hidden import plain
 from runner.model.ids import PairId
+from runner.model.plan import AGENT
 from runner.model.queue import check_models, check_settings
 from runner.model.refusal import UsageRefused
 from runner.model.selection import select_pairs, usual_subset

@@ -10,9 +10,10 @@ import anyio
 import anyio.abc
 
 from runner.commands.evaluating import Evaluated, Evaluations, due, lock_of
-from runner.commands.lines import job_name, plain
+from runner.commands.lines import job_name
 from runner.commands.sweeps import Known, the_sweep
 from runner.model.board import Board
+from runner.model.hidden import plain
 from runner.model.refusal import UsageRefused
 from runner.model.rows import JobRow
 from runner.model.summary import span

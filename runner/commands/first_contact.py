@@ -19,7 +19,7 @@ from runner.adapters.dotenv_file import project_environment
 from runner.adapters.environment import Environment
 from runner.adapters.places import Places, absolute
 from runner.commands.defaults import PREFIX, run_settings
-from runner.commands.lines import plain
+from runner.model.hidden import plain
 from runner.model.refusal import UsageRefused
 
 DOCKER_S = 5.0

@@ -45,6 +45,7 @@ class _Watcher:
         self._interrupts = 0
         self._held: set[str] = set()
         self._hears = False
+        self._attached = 1
         self._stuck = StuckLines(as_json=as_json)
         self._gone = False
         self.board = Board()
@@ -97,8 +98,6 @@ class _Watcher:
                 raise UsageRefused(str(error)) from None
             self._gone = self._places.runner_pid(self._sweep) is None
         self._over.set()
-
-    _attached = 1
 
     async def _tell_stuck(self) -> None:
         """No event tells that nothing happens."""

@@ -16,8 +16,8 @@ from runner.adapters.images import Image, free_bytes, look, verdicts_path
 from runner.adapters.places import Places, absolute
 from runner.commands.images_needed import images_of
 from runner.commands.images_show import age
-from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
+from runner.model.hidden import plain
 from runner.model.refusal import PreflightRefused
 from runner.model.selection import USUAL, usual_subset
 from runner.model.sizes import size

@@ -11,10 +11,10 @@ from runner.adapters.image_check import clear
 from runner.adapters.images import Image, ours
 from runner.adapters.listeners import runners
 from runner.commands.images_needed import images_of
-from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
 from runner.commands.sweeps import known_sweeps
 from runner.commands.yes import asked, at_terminal
+from runner.model.hidden import plain
 from runner.model.refusal import UsageRefused
 from runner.model.sizes import size
 from runner.model.supplies import image_name, short_image

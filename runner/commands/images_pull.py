@@ -13,8 +13,8 @@ from runner.adapters.images import UNPACKED, Connection, Patience, Puller, free_
 from runner.adapters.registry import registry_sizes
 from runner.commands.images_needed import images_of
 from runner.commands.images_show import Show
-from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
+from runner.model.hidden import plain
 from runner.model.refusal import PreflightRefused
 from runner.model.sizes import size
 from runner.model.supplies import Supply, short_image

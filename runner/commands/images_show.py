@@ -9,7 +9,8 @@ from textwrap import wrap
 
 import anyio
 
-from runner.commands.lines import plain
+from runner.adapters.images import WAITS
+from runner.model.hidden import plain
 from runner.model.sizes import size
 from runner.model.supplies import Supply, short_image
 
@@ -109,9 +110,6 @@ class Show:
 
 def _moves(supply: Supply) -> bool:
     return supply.state in {"getting", "down"} and supply.says != WAITS
-
-
-WAITS = "waits for its turn"
 
 
 def _line(supply: Supply) -> str:

@@ -15,8 +15,8 @@ from runner.adapters.images import Image, in_thread, look, verdicts_path
 from runner.adapters.places import Places
 from runner.commands.images import image_shape
 from runner.commands.images_needed import images_of
-from runner.commands.lines import plain
 from runner.commands.planning import selected_pairs
+from runner.model.hidden import plain
 from runner.model.supplies import short_image
 
 CHECKS_AT_ONCE = 2

@@ -193,9 +193,7 @@ def _copies(board: Board) -> list[Path]:
     if board.plan is None:
         return []
     runs = {row.spec.run_name for row in board.jobs.values()}
-    return [
-        copy for run in sorted(runs) for copy in Path(board.plan.logs_dir, run).glob("*/*/*/.*.delivering")
-    ]  # fmt: skip
+    return [copy for run in sorted(runs) for copy in Path(board.plan.logs_dir, run).glob("*/*/*/.*.delivering")]
 
 
 def _folder(sweep: str, folder: Path) -> Owned:

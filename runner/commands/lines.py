@@ -7,7 +7,7 @@ from functools import reduce as fold
 
 from runner.model import events as ev
 from runner.model.board import Board
-from runner.model.hidden import plain as plain
+from runner.model.hidden import plain
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan
 from runner.model.reduce import reduce

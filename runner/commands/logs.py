@@ -3,10 +3,9 @@
 import argparse
 from pathlib import Path
 
+from runner.adapters.processes import LOG_NAME
 from runner.commands.sweeps import rows_of_pair, the_sweep
 from runner.model.refusal import UsageRefused
-
-LOG_NAME = "output.log"
 
 
 def execute(options: argparse.Namespace) -> int:

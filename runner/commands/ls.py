@@ -5,8 +5,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from runner.commands.lines import plain
 from runner.commands.sweeps import Known, known_sweeps
+from runner.model.hidden import plain
 from runner.model.refusal import UsageRefused
 from runner.model.summary import Summary, summarise
 

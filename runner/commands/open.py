@@ -14,10 +14,10 @@ import anyio.to_thread
 from runner.adapters.run_tree import Opened, PairFolder, RunTree, pair_folders, read_config, read_pair, run_tree
 from runner.client import Update
 from runner.commands.dashboard import exit_status, open_on
-from runner.commands.lines import plain
 from runner.model import events as ev
 from runner.model.board import Board, RunnerRow
 from runner.model.commands import Command, Reply
+from runner.model.hidden import plain
 from runner.model.plan import Plan
 from runner.model.reduce import reduce
 from runner.model.summary import span, summarise, table
@@ -72,9 +72,9 @@ class OpenedRun:
         self._foreign += len(some) - len(folders)
         opened = [read_pair(folder, self._tree.name, self._config) for folder in folders]
         board = self.board
-        told = [ev.JobsPlanned(tuple(one.spec for one in opened))] if opened else []
-        for number, event in enumerate(told, board.seq + 1):
-            board = reduce(board, ev.Envelope(number, board.at, event))
+        if opened:
+            planned = ev.JobsPlanned(tuple(one.spec for one in opened))
+            board = reduce(board, ev.Envelope(board.seq + 1, board.at, planned))
         for one in opened:
             board = fold(reduce, _told(one, board.seq), board)
             self._agent = self._agent or one.agent

@@ -17,7 +17,7 @@ from runner.commands.defaults import place_of
 from runner.commands.upstream_flags import THEIRS, check_extra, check_url
 from runner.model.board import Board
 from runner.model.ids import PairId
-from runner.model.plan import OWN_REDIS, JobSpec, Plan, Rehearsal
+from runner.model.plan import AGENT, OWN_REDIS, JobSpec, Plan, Rehearsal
 from runner.model.queue import check_models, check_settings, check_sweep_name, default_sweep_name, make_jobs
 from runner.model.refusal import UsageRefused
 from runner.model.selection import select_pairs
@@ -25,8 +25,6 @@ from runner.model.settings import DEFAULT_SETTINGS
 from runner.rehearsal.config import ConfigError
 from runner.rehearsal.faults import read_plan
 
-BACKEND = "docker"
-AGENT = "mini_swe_agent_v2"
 REHEARSED_MODEL = "command-a"
 # -P: the folder one stands in may hold a `runner` of its own.
 REHEARSAL = (sys.executable, "-P", "-m", "runner.rehearsal")
@@ -126,7 +124,7 @@ class _Asked:
             models=models,
             agent=options.agent or AGENT,
             git=bool(options.git),
-            backend=options.backend or BACKEND,
+            backend=options.backend or "docker",
             dataset_dir=self._absolute(options.dataset_dir) if options.dataset_dir is not None else None,
             extra=options.extra,
             rehearsal=self._rehearsal(Rehearsal()) if options.rehearse else None,

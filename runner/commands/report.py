@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 
 from runner.adapters.evaluations import with_evaluations
-from runner.commands.lines import plain
 from runner.commands.sweeps import the_sweep
+from runner.model.hidden import plain
 from runner.model.summary import summarise, table
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.commands.asking import ask
-from runner.commands.lines import plain
 from runner.commands.sweeps import rows_of_pair, the_sweep
 from runner.model.board import Board
 from runner.model.commands import Command, Requeue, Retry, RetryFailed
+from runner.model.hidden import plain
 from runner.model.refusal import UsageRefused
 from runner.model.rows import JobRow
 

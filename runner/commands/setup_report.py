@@ -7,7 +7,7 @@ import sys
 import time
 from typing import Literal
 
-from runner.commands.lines import plain
+from runner.model.hidden import plain
 
 WIDTH = 14
 _SPIN = "|/-\\"

@@ -6,10 +6,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from runner.commands.lines import PLAIN, job_name, plain, spent
+from runner.commands.lines import PLAIN, job_name, spent
 from runner.commands.sweeps import the_sweep
 from runner.model.board import Board
 from runner.model.forecast import forecast_board
+from runner.model.hidden import plain
 from runner.model.rows import JobRow
 from runner.model.stall import no_live_data, stuck_jobs
 from runner.model.summary import span, summarise

@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 from runner.commands.asking import ask
-from runner.commands.lines import plain
 from runner.commands.sweeps import the_sweep
 from runner.model.commands import Stop
+from runner.model.hidden import plain
 
 
 def execute(options: argparse.Namespace) -> int:

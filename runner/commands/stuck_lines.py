@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime, tzinfo
 
-from runner.commands.lines import job_name, plain
+from runner.commands.lines import job_name
 from runner.model.board import Board
+from runner.model.hidden import plain
 from runner.model.ids import JobId
 from runner.model.stall import Cause, stuck_jobs
 

@@ -40,7 +40,7 @@ GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
 PROGRESS_S = 1.0
 PATIENCE_S = 5.0
-"""Between two tries to write what must be written."""
+"""Between two tries to deliver a result."""
 
 Result = TypeVar("Result")
 

@@ -13,6 +13,7 @@ from runner.model import events as ev
 SHORT = frozenset({errno.ENOMEM, errno.ENFILE, errno.EMFILE, errno.ENOSPC, errno.EDQUOT, errno.EAGAIN})
 """What says nothing about the attempt, and passes."""
 PATIENCE_S = 5.0
+"""Between two tries of what must be done."""
 CAUSE = "host"
 
 Result = TypeVar("Result")

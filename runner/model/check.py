@@ -59,9 +59,3 @@ def read_line(shape: object) -> Finding | Variable | None:
     if shape.get("type") != "check" or verdict is None:
         return None
     return Finding(text("check"), verdict, text("says"), text("remedy"))
-
-
-def worst(findings: list[Finding]) -> Verdict:
-    """`fail` before `warn` before `ok`; `skipped` when nothing else is there."""
-    order: tuple[Verdict, ...] = ("fail", "warn", "ok")
-    return next((one for one in order if any(finding.verdict == one for finding in findings)), "skipped")

@@ -1,7 +1,7 @@
 """From evidence to a failure class: by exception class, errno and signal, never by searching free text.
 
-Section 7 of the design is the table. The order of evidence: our own act, the result file, the trajectory's
-exception class, an anchored `litellm.<Class>:` at the start of the error, errno, signal.
+The order of evidence: our own act, the result file, the trajectory's exception class, an anchored
+`litellm.<Class>:` at the start of the error, errno, signal.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Names of things: pairs, jobs, attempts."""
+"""Names of things: pairs and jobs."""
 
 import re
 from dataclasses import dataclass
@@ -38,17 +38,6 @@ class PairId:
 
     def __str__(self) -> str:
         return f"{self.repo}/{self.task} {self.folder}"
-
-
-@dataclass(frozen=True, slots=True)
-class AttemptId:
-    """One execution of a job, counted from 1."""
-
-    job: JobId
-    number: int
-
-    def __str__(self) -> str:
-        return f"{self.job}#{self.number}"
 
 
 def parse_pair(text: str) -> PairId:

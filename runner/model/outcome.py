@@ -8,10 +8,10 @@ FailureClass = Literal[
     "container", "redis", "host", "oom", "timeout", "lost", "crash", "corrupt", "cancelled", "empty", "unknown",
     "quarantine",
 ]  # fmt: skip
-"""Section 7 of the design, and four of our own: `crash` (the process ended and left no result), `corrupt` (the
-result is there and cannot be trusted), `empty` (upstream found nothing to run), `unknown` (an Error with no
-evidence that names its cause). `quarantine`: the runner died twice while it read or delivered what the attempt had
-left, or looked at what was there already."""
+"""Why an attempt has no result. Those that say little by themselves: `crash` (the process ended and left no result),
+`corrupt` (the result is there and cannot be trusted), `empty` (upstream found nothing to run), `unknown` (an Error with
+no evidence that names its cause), `quarantine` (the runner died twice while it read or delivered what the attempt had
+left, or looked at what was there already)."""
 
 
 Verdict = Literal["passed", "partly", "failed", "error"]

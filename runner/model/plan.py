@@ -8,6 +8,8 @@ from runner.model.ids import JobId, PairId
 from runner.model.prices import Price
 
 STALL_S = 600.0
+AGENT = "mini_swe_agent_v2"
+"""Upstream's, unless another is asked for."""
 
 OWN_REDIS = "own"
 """As a plan's `redis`: one of the sweep's own, whatever else answers on the machine."""

@@ -1,4 +1,4 @@
-"""Delivery: in one step, repeatable, never over something better, tagged where the design says so."""
+"""Delivery: in one step, repeatable, never over something better, tagged where the infrastructure failed."""
 
 import json
 import shutil

@@ -43,7 +43,7 @@ GOLDEN: list[tuple[Evidence, FailureClass]] = [
     (Evidence("OSError", "[Errno 24] Too many open files"), "host"),
     (Evidence(exit_status=-9), "oom"),
     (Evidence(exit_status=-11), "crash"),
-    # What a search for words gets wrong, both ways (section 7 of the design).
+    # What a search for words gets wrong, both ways.
     (Evidence("", "litellm.BadRequestError: OpenAIException - Unsupported parameter: 'timeout'"), "request"),
     (Evidence("", "litellm.ContextWindowExceededError: ... `docker compose up` killed connection"), "model"),
     (Evidence("", "litellm.ServiceUnavailableError: AnthropicException - Overloaded"), "provider"),

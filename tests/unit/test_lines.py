@@ -3,9 +3,10 @@ from datetime import UTC
 
 from hypothesis import given
 
-from runner.commands.lines import json_line, narrate, plain
+from runner.commands.lines import json_line, narrate
 from runner.model import events as ev
 from runner.model.board import Board
+from runner.model.hidden import plain
 from runner.model.ids import PairId
 from runner.model.outcome import Outcome
 from runner.model.plan import Plan, Rehearsal

@@ -72,7 +72,7 @@ class FirstScreen(Screen[None]):
         self._glyphs = glyphs
         self.head = Lines(id="head")
         self.body = Lines(id="pieces")
-        self.rule = Lines(id="work-rule", classes="rule")
+        self.rule = Lines(id="work-rule")
         self.pane = LogPane(ascii_only=glyphs.ascii_only, busy=busy, id="work")
         self.foot = Foot(keymap, "any", "first")
         self.foot.leaves = "leave"

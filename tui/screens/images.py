@@ -1,12 +1,13 @@
 """What the jobs need of the machine, live: every image, how far its pull is, how many jobs need it."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
 
 from runner.model.board import Board
+from runner.model.ids import JobId
 from runner.model.supplies import Supply, SupplyKey
 from tui.keys import bindings
 from tui.link import Change
@@ -50,7 +51,7 @@ class ImagesScreen(Follower):
         self.detail = Lines(id="detail")
         self.foot = Foot(session.keymap, "page", "any", "app")
         self._jobs: Mapping[SupplyKey, int] = {}
-        self._counted: Any = None
+        self._counted: tuple[JobId, ...] | None = None
         self._drawn: Board | None = None
 
     def compose(self) -> ComposeResult:

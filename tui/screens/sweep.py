@@ -8,6 +8,7 @@ from textual.binding import BindingType
 
 from runner.model.ids import JobId
 from runner.model.rows import JobRow
+from styles.themes import Tone
 from tui.keys import bindings
 from tui.link import Change
 from tui.present import banner, head_line, settings_lines, totals_line
@@ -63,7 +64,7 @@ class SweepScreen(JobActions):
         self.settings = Lines(id="settings")
         self.totals = Lines(id="totals")
         self.banner = Lines(id="banner")
-        self.rule = Lines(id="pairs-rule", classes="rule")
+        self.rule = Lines(id="pairs-rule")
         self.table = LineTable(COLUMNS, SORTS[self.sort], id="pairs")
         self.table.more, self.table.mark = session.glyphs.more, session.glyphs.cursor
         self.table.empty = "waiting for the first jobs"
@@ -150,7 +151,7 @@ class SweepScreen(JobActions):
         table, rule, width = self.table, self.session.glyphs.rule, self.size.width
         place = table.cursor
         count = f"{0 if place is None else place + 1}/{len(table.order.shown)}"
-        tone: Any = "title" if table.has_focus else "bar"
+        tone: Tone = "title" if table.has_focus else "bar"
         left: Line = (Span(rule + " ", tone), Span("pairs", "strong"), Span(f" {count} ", "muted"))
         shown: Line = ()
         if self.filter:

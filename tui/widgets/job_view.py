@@ -40,7 +40,7 @@ class JobView(Vertical):
         self.log_pane = LogPane(ascii_only=ascii_only, busy=busy, id="log")
         self._entries = {name: EntryPane(ascii_only=ascii_only, busy=busy, id=name) for name in PANES[1:]}
         self.panes: dict[str, Pane] = {"log": self.log_pane, **self._entries}
-        self._title = Lines(id="job-title", classes="rule")
+        self._title = Lines(id="job-title")
         self._why = Lines(id="why")
 
     def compose(self) -> ComposeResult:

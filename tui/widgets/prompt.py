@@ -19,13 +19,12 @@ class Prompt(Horizontal):
             self.purpose = purpose
 
     class Closed(Message):
-        """`kept` is False after escape: the text is to have no effect."""
+        """The text is empty after escape."""
 
-        def __init__(self, text: str, purpose: str, kept: bool) -> None:
+        def __init__(self, text: str, purpose: str) -> None:
             super().__init__()
             self.text = text
             self.purpose = purpose
-            self.kept = kept
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", show=False)]
 
@@ -60,8 +59,8 @@ class Prompt(Horizontal):
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
         self.display = False
-        self.post_message(self.Closed(event.value, self.purpose, True))
+        self.post_message(self.Closed(event.value, self.purpose))
 
     def action_dismiss(self) -> None:
         self.display = False
-        self.post_message(self.Closed("", self.purpose, False))
+        self.post_message(self.Closed("", self.purpose))
