@@ -43,6 +43,7 @@ class MeteredDriver(LinuxDriver):
         self, app: App[object], *, debug: bool = False, mouse: bool = True, size: tuple[int, int] | None = None
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
+        # Of its file Textual calls nothing but what is metered here.
         self._meter = _Metered(cast("IO[str]", self._file))
         self._file = cast("TextIOWrapper", self._meter)
         self._sent = 0

@@ -26,7 +26,7 @@ AT_ONCE = 512 * 1024
 LINE_LIMIT = 4 * 1024 * 1024
 PLACES: dict[str, tuple[str, Callable[[Record], AgentStream]]] = {
     "claude_code": ("/tmp/claude-stream.jsonl", ClaudeStream),  # noqa: S108 - in the container
-    "codex": ("/tmp/codex-stream.jsonl", CodexStream),  # noqa: S108
+    "codex": ("/tmp/codex-stream.jsonl", CodexStream),  # noqa: S108 - as above
 }
 """By upstream's agent: where its adapter has the stream written (CONTAINER_STREAM_LOG), and who understands it."""
 _READ = 'wc -c < "$1" && tail -c "+$2" "$1" | head -c "$3"'

@@ -29,7 +29,7 @@ LATE_S = 1.0
 """Killed while it waits for `docker run`, one attempt in 30 gets a container afterwards (measured; never started)."""
 _AGAIN_S = 0.1
 _GONE = ("No such container", "no such volume", "already in progress")
-_TOKEN = "coopdeck.token"  # noqa: S105
+_TOKEN = "coopdeck.token"  # noqa: S105 - a name
 _LABELS = f'{{{{.Label "{_TOKEN}"}}}}\t{{{{.Label "coopdeck.sweep"}}}}\t{{{{.Label "coopdeck.job"}}}}'
 
 

@@ -95,7 +95,7 @@ class Places:
 
 def absolute(root: Path, path: str) -> Path:
     """A path as a user writes it, who stands in `root`; a link stays one, and a `~` that means nobody stays too."""
-    return Path(os.path.abspath(root / os.path.expanduser(path)))  # noqa: PTH100, PTH111
+    return Path(os.path.abspath(root / os.path.expanduser(path)))  # noqa: PTH100, PTH111 - a link stays one
 
 
 class SweepLock:

@@ -65,7 +65,7 @@ def _get(url: str, kinds: tuple[str, ...]) -> Mapping[str, Any]:
         return {}
     try:
         request = urllib.request.Request(url, headers={"Accept": ", ".join(kinds)})  # noqa: S310 - looked at above
-        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310 - the same
             document = json.loads(answer.read(MOST_BYTES))
     except (OSError, ValueError, HTTPException):
         return {}

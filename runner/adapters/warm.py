@@ -19,7 +19,7 @@ from runner.adapters.program import CannotImport, warm_python
 from runner.engine.ports import LaunchOrder, LaunchRefused
 
 SCRIPT = Path(warm.__file__).with_name("coopdeck_warm.py")
-TOKEN = "COOPDECK_TOKEN"  # noqa: S105
+TOKEN = "COOPDECK_TOKEN"  # noqa: S105 - a name
 OURS = "COOPDECK_"
 LATE = frozenset({"PATH"})
 """With what has our prefix, what may differ from one attempt to the next: an import does not depend on it."""

@@ -63,7 +63,7 @@ class _Watcher:
             tasks.cancel_scope.cancel()
         # The next command must not find the sweep owned by a runner that is about to end.
         with anyio.move_on_after(LET_GO_S if self._interrupts < 3 else 0):
-            while self._places.runner_pid(self._sweep) is not None and not self._detached:  # noqa: ASYNC110
+            while self._places.runner_pid(self._sweep) is not None and not self._detached:  # noqa: ASYNC110 - a lock tells nobody that it is let go
                 await anyio.sleep(0.02)
         self._catch_up()
 

@@ -30,7 +30,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-TOKEN = "COOPDECK_TOKEN"  # noqa: S105
+TOKEN = "COOPDECK_TOKEN"  # noqa: S105 - a name
 PROBE = "coopdeck_probe"
 LONGEST = 1024 * 1024
 ALSO = ("litellm.responses.mcp.chat_completions_handler", "openai.resources.chat")

@@ -104,7 +104,7 @@ async def _ask_attached(bed: Bed) -> int:
     with anyio.move_on_after(5):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(source.follow, take)
-            while not seen:  # noqa: ASYNC110
+            while not seen:
                 await anyio.sleep(0.02)
             tasks.cancel_scope.cancel()
     return seen[-1] if seen else 0

@@ -230,7 +230,7 @@ class FakeSupplier:
         self.ended += 1
 
     async def tell(self, supply: Supply) -> None:
-        while self._tell is None:  # noqa: ASYNC110
+        while self._tell is None:
             await anyio.sleep(0.001)
         await self._tell(supply)
 

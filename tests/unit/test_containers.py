@@ -185,7 +185,7 @@ async def test_a_container_that_comes_after_its_attempt_was_killed_is_found(
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(remove)
         with anyio.fail_after(40):
-            while not (tmp_path / "looked").exists():  # noqa: ASYNC110
+            while not (tmp_path / "looked").exists():
                 await anyio.sleep(0.01)
         (tmp_path / "answer").write_text(LISTED)
     assert removed == [1]

@@ -89,7 +89,7 @@ async def test_setup_behind_the_screen_writes_to_its_log_and_ends_when_it_is_can
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(set_up)
         with anyio.fail_after(40):
-            while not set_up.log.exists() or not set_up.log.read_text().endswith("\n"):  # noqa: ASYNC110 - a file tells nobody
+            while not set_up.log.exists() or not set_up.log.read_text().endswith("\n"):
                 await anyio.sleep(0.02)
         tasks.cancel_scope.cancel()
     command, pid = set_up.log.read_text().split()

@@ -54,7 +54,7 @@ class World:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.supplier.supply, the_plan(rehearsal=None, pull=pull), jobs(2), tell)
                 for place, condition in enumerate(until):
-                    while not condition():  # noqa: ASYNC110
+                    while not condition():
                         await anyio.sleep(0.005)
                     if place < len(steps):
                         steps[place]()

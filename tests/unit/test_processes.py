@@ -95,7 +95,7 @@ async def test_who_ignores_sigterm_is_killed_with_all_its_group(launcher: Launch
     child = int((await bed.until_said("child")).split()[1])
     with anyio.fail_after(40):
         await process.end(0.2)
-        while started_ticks(child) is not None:  # noqa: ASYNC110
+        while started_ticks(child) is not None:
             await anyio.sleep(0.01)
 
 

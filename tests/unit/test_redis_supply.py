@@ -80,7 +80,7 @@ async def supplying(
 
 async def until(true: Callable[[], object]) -> None:
     with anyio.fail_after(WAIT_S):
-        while not true():  # noqa: ASYNC110 - what other processes do is no event here
+        while not true():
             await anyio.sleep(0.01)
 
 

@@ -210,7 +210,7 @@ async def test_a_client_that_reads_nothing_holds_up_nobody_and_is_sent_the_board
         lazy = await anyio.connect_unix(it.path)
         async with lazy:
             await lazy.send(frames.encode(frames.Hello(frames.PROTOCOL, "v")))
-            while it.hub.attached < 2:  # noqa: ASYNC110
+            while it.hub.attached < 2:
                 await anyio.sleep(0.005)
             for number in range(1, 3 * BUFFER // 100):
                 await it.dispatcher.record(*[ev.SlotsSet(number)] * 100)

@@ -30,7 +30,7 @@ def planned(number: int, setting: str = "solo", **changes: object) -> tuple[ev.E
 
 async def until(true: Callable[[], bool]) -> None:
     with anyio.fail_after(40):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await anyio.sleep(0.001)
 
 

@@ -35,7 +35,7 @@ def planned(number: int, **changes: object) -> tuple[ev.Event, ...]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    while not true():  # noqa: ASYNC110
+    while not true():
         await anyio.sleep(0.001)
 
 

@@ -42,7 +42,7 @@ async def forked_by(bed: WarmBed, name: str = "attempt") -> int:
 
 async def gone(pid: int) -> None:
     with anyio.fail_after(40):
-        while started_ticks(pid) is not None:  # noqa: ASYNC110
+        while started_ticks(pid) is not None:
             await anyio.sleep(0.01)
 
 
@@ -128,7 +128,7 @@ async def test_the_token_names_a_child_and_its_children_and_not_the_process_that
     process = await warm.start(bed.order(code, token=token))
     parent = await forked_by(bed)
     with anyio.fail_after(40):
-        while len(found := carriers({token})) != 2:  # noqa: ASYNC110
+        while len(found := carriers({token})) != 2:
             await anyio.sleep(0.01)
     assert process.pid in {carrier.pid for carrier in found}
     assert (token_of(parent) or "").strip("-") == ""

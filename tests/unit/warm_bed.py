@@ -70,7 +70,7 @@ class WarmBed:
     async def until_said(self, words: str, name: str = "attempt") -> str:
         """Until a line is whole that has these words."""
         with anyio.fail_after(40):
-            while not any(words in line and line.endswith("\n") for line in self._lines(name)):  # noqa: ASYNC110
+            while not any(words in line and line.endswith("\n") for line in self._lines(name)):
                 await anyio.sleep(0.01)
         return self.said(name)
 
