@@ -167,23 +167,11 @@ class ChooserApp(Shell):
         self.exit(None)
 
 
-def open_dashboard(
-    source: Source,
-    *,
-    ascii: bool | None = None,
-    keymap: dict[str, str] | None = None,
-    screenshots: Path | None = None,
-) -> str:
-    """Show a sweep until the user leaves; returns `detached`, `stopped`, `over`, or a sentence about why not.
-
-    Raises:
-        ValueError: the keymap names an action that there is not, or gives one key to two; a sentence.
-    """
-    ascii_only = wants_ascii() if ascii is None else ascii
-    app = CoopdeckApp(source, ascii_only=ascii_only, keymap=Keymap(keymap), screenshots=screenshots)
-    return app.run() or DETACHED
+def open_dashboard(source: Source) -> str:
+    """Show a sweep until the user leaves; returns `detached`, `stopped`, `over`, or a sentence about why not."""
+    return CoopdeckApp(source, ascii_only=wants_ascii()).run() or DETACHED
 
 
-def choose_sweep(lines: list[SweepLine], *, ascii: bool | None = None) -> str | None:
+def choose_sweep(lines: list[SweepLine]) -> str | None:
     """The name of the sweep that the user chose; None when they left."""
-    return ChooserApp(lines, ascii_only=wants_ascii() if ascii is None else ascii).run()
+    return ChooserApp(lines, ascii_only=wants_ascii()).run()

@@ -28,6 +28,6 @@ class FirstApp(Shell):
         self.first.action_leave()
 
 
-def open_first(workshop: Workshop, folder: Path, *, ascii: bool | None = None) -> str | None:
+def open_first(workshop: Workshop, folder: Path) -> str | None:
     """Show it until the user leaves; `rehearse` when they want the rehearsal."""
-    return FirstApp(workshop, folder, ascii_only=wants_ascii() if ascii is None else ascii).run()
+    return FirstApp(workshop, folder, ascii_only=wants_ascii()).run()

@@ -42,14 +42,14 @@ class Elements:
     def done(self) -> float:
         return 1.0 if self.complete or not self.file.size else self._at / self.file.size
 
-    def advance(self) -> list[tuple[int, int, Any]]:
+    def advance(self) -> list[tuple[int, int, object]]:
         """Some elements more: offset, length, value."""
         if self.complete:
             return []
         if not self.file.exists:
             self.file.look()
         text = self.file.read(self._at, self._window).decode("latin-1")
-        found: list[tuple[int, int, Any]] = []
+        found: list[tuple[int, int, object]] = []
         used = 0
         for end, element in self._decoded(text, whole=self._at + len(text) >= self.file.size):
             if element is not None:
@@ -74,7 +74,7 @@ class Elements:
         except (ValueError, RecursionError):
             return None
 
-    def _decoded(self, text: str, *, whole: bool) -> Iterator[tuple[int, tuple[int, Any] | None]]:
+    def _decoded(self, text: str, *, whole: bool) -> Iterator[tuple[int, tuple[int, object] | None]]:
         """Where the reading has come to, again and again, and the elements in between."""
         at = 0
         while not self.complete:
@@ -103,13 +103,13 @@ class Elements:
                 return
             yield at, element
 
-    def _element(self, text: str, at: int, whole: bool) -> tuple[int, tuple[int, Any] | None]:
+    def _element(self, text: str, at: int, whole: bool) -> tuple[int, tuple[int, object] | None]:
         value, end = _decode(text, at, whole)
         if not text.isascii() and not (raw := text[at:end]).isascii():
             value = json.loads(raw.encode("latin-1").decode("utf-8", "replace"))
         return end, (at, value)
 
-    def _member(self, text: str, at: int, whole: bool) -> tuple[int, tuple[int, Any] | None]:
+    def _member(self, text: str, at: int, whole: bool) -> tuple[int, tuple[int, object] | None]:
         """One key of the object; the list that is looked for is entered, any other value passed over."""
         name, end = _decode(text, at, whole)
         while end < len(text) and text[end] in " \t\r\n:":
@@ -126,7 +126,7 @@ class Elements:
         return end, None
 
 
-def _decode(text: str, at: int, whole: bool) -> tuple[Any, int]:
+def _decode(text: str, at: int, whole: bool) -> tuple[object, int]:
     value, end = _decoder.raw_decode(text, at)
     if end >= len(text) and not whole:
         raise ValueError("may go on")  # a number, cut by the window

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from runner.model.board import Board
 from runner.model.failure import one_line
@@ -89,7 +88,7 @@ def with_evaluations(board: Board) -> Board:
     return board
 
 
-def _tested(values: Any) -> Evaluation:
+def _tested(values: object) -> Evaluation:
     if not isinstance(values, dict):
         return Evaluation(error=_SHAPELESS)
     error = values.get("error")

@@ -87,7 +87,7 @@ def _all(engine: Engine) -> list[Image]:
     ]
 
 
-def _time(told: Any) -> float:
+def _time(told: object) -> float:
     if isinstance(told, int | float):
         return float(told)
     try:

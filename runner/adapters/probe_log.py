@@ -207,20 +207,20 @@ def _tokens(told: dict[str, Any]) -> Tokens:
     return Tokens(count("input_tokens"), count("output_tokens"), count("cached_tokens"))
 
 
-def _cost(value: Any) -> float | None:
+def _cost(value: object) -> float | None:
     return float(value) if _number(value) and value >= 0 else None
 
 
-def _brief(command: Any) -> str:
+def _brief(command: object) -> str:
     """A command in one line of at most COMMAND_LIMIT characters."""
     words = " ".join(command.split()) if isinstance(command, str) else ""
     return words if len(words) <= COMMAND_LIMIT else words[: COMMAND_LIMIT - 3] + "..."
 
 
-def _text(value: Any) -> str | None:
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _number(value: Any) -> TypeGuard[float]:
+def _number(value: object) -> TypeGuard[float]:
     # Neither infinite nor NaN, nor an integer of a thousand digits.
     return not isinstance(value, bool) and isinstance(value, int | float) and -HUGE < value < HUGE

@@ -184,7 +184,7 @@ def _exit_status(trajectory: Path, limit: int) -> str:
     return _qualified(status, extra.get("traceback"), extra.get("exception_str"))
 
 
-def _qualified(name: str, traceback: Any, says: Any) -> str:
+def _qualified(name: str, traceback: object, says: object) -> str:
     """The name with its module, from the traceback's end: `redis.exceptions.ConnectionError: ` and then `says`."""
     if not isinstance(traceback, str) or not isinstance(says, str):
         return name

@@ -1,9 +1,9 @@
 """Coopdeck's own folders: whether it may write in them, whether there is room, and what stands in the way."""
 
-import os
 import tempfile
 from pathlib import Path
 
+from runner.adapters.environment import free_bytes
 from runner.adapters.listeners import dead_sockets
 from runner.adapters.places import Places
 from runner.adapters.room import ROOM
@@ -26,7 +26,7 @@ def check_folders(wanted: Wanted) -> list[Finding]:
         findings.append(Finding("folders", "fail", str(refusal)))
     if findings:
         return findings
-    free = _free(_standing(places.state))
+    free = free_bytes(places.state)
     says = f"{places.state} and {logs} may be written, {size(free)} free"
     # In nobody's way: the next runner of that sweep takes its place.
     left = f"; {stale} sockets of runners that are gone (coopdeck clean removes them)" if stale else ""
@@ -40,7 +40,7 @@ def _writable(folder: Path) -> list[Finding]:
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"x")
             file.flush()
-        free = _free(there)
+        free = free_bytes(there)
     except OSError as error:
         return [Finding("folders", "fail", f"{folder} cannot be written: {error.strerror}",
                         "run coopdeck in a folder that is yours and has room")]  # fmt: skip
@@ -55,8 +55,3 @@ def _writable(folder: Path) -> list[Finding]:
 
 def _standing(folder: Path) -> Path:
     return next(one for one in (folder, *folder.parents) if one.exists())
-
-
-def _free(folder: Path) -> int:
-    system = os.statvfs(folder)
-    return system.f_bavail * system.f_frsize

@@ -222,7 +222,7 @@ def _run_table(document: dict[str, Any], path: Path) -> dict[str, Any]:
     return table
 
 
-def _read(option: Option, raw: Any, place: str) -> object:
+def _read(option: Option, raw: object, place: str) -> object:
     if option.many:
         texts = [_text(item, place) for item in (raw if isinstance(raw, list) else [raw])]
         if option.comma:
@@ -236,7 +236,7 @@ def _read(option: Option, raw: Any, place: str) -> object:
         raise UsageRefused(f"{place} {error}") from None
 
 
-def _text(raw: Any, place: str) -> str:
+def _text(raw: object, place: str) -> str:
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, str) and re.search("[\0\ud800-\udfff]", raw):

@@ -13,7 +13,7 @@ MOST_USD = 100_000.0
 SHAPE = 'write [prices."MODEL"] and below it input and output (and cached), in USD per million tokens'
 
 
-def read_prices(tables: Any, path: Path) -> dict[str, Price]:
+def read_prices(tables: object, path: Path) -> dict[str, Price]:
     """The prices by model, from the value of `prices` in the file `path`.
 
     Raises:
@@ -24,7 +24,7 @@ def read_prices(tables: Any, path: Path) -> dict[str, Price]:
     return {model: _price(model, table, path) for model, table in tables.items()}
 
 
-def _price(model: str, table: Any, path: Path) -> Price:
+def _price(model: str, table: object, path: Path) -> Price:
     place = f'[prices."{model}"] in {path}'
     if not isinstance(table, dict):
         raise UsageRefused(f"{place} must be a table: {SHAPE}")

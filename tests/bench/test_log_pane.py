@@ -26,8 +26,6 @@ ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "tests/data/sample_logs/sample/solo/toy_task/1/f1_f2"
 LINE = b"[05:10:44] agent1 $ pytest -q tests/test_options.py::test_number_%08d \x1b[32mPASSED\x1b[0m in 0.01s\n"
 FOLLOW_S, KEYS = 6.0, 60
-TRIES = "feature2 failed"
-"""Stands in the tries alone."""
 STOCK = """
 import sys, threading
 from textual.app import App
@@ -51,7 +49,6 @@ class Watched:
     """A dashboard with the log in full screen."""
 
     def __init__(self, folder: Path, *argv: str) -> None:
-        self.began = time.perf_counter()
         self.terminal = PtyProgram([sys.executable, "-P", *argv], folder, SIZE, {"PYTHONPATH": str(ROOT)})
         self.process = psutil.Process(self.terminal.pid)
 
@@ -63,10 +60,6 @@ class Watched:
     def cpu_s(self) -> float:
         times = self.process.cpu_times()
         return times.user + times.system
-
-    def painted_ms(self, *words: str) -> float:
-        self.terminal.shows(*words)
-        return (time.perf_counter() - self.began) * 1000
 
     def rest(self, seconds: float) -> None:
         until = time.monotonic() + seconds

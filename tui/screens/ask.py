@@ -1,5 +1,6 @@
 """A small question in the middle of the screen, answered with one key."""
 
+from textwrap import TextWrapper
 from typing import ClassVar, NamedTuple
 
 from textual import events
@@ -35,8 +36,9 @@ class Ask(ModalScreen[str]):
             yield self._lines
 
     def on_mount(self) -> None:
-        question: list[Line] = [(Span(text, "strong"),) for text in _folded(self._question, self.app.size.width - 10)]
-        details: list[Line] = [(Span(text, "muted"),) for text in _folded(self._details, self.app.size.width - 10)]
+        fold = TextWrapper(max(1, self.app.size.width - 10), break_on_hyphens=False).wrap
+        question: list[Line] = [(Span(text, "strong"),) for text in fold(self._question)]
+        details: list[Line] = [(Span(text, "muted"),) for text in fold(self._details)]
         answers: list[Line] = [(Span(f" {choice.key} ", "key"), Span(f" {choice.label}")) for choice in self._choices]
         if len(self._choices) == 2:
             answers = [(*answers[0], Span("    "), *answers[1])]
@@ -49,13 +51,3 @@ class Ask(ModalScreen[str]):
         event.stop()
         if event.key == "escape" or event.character in {choice.key for choice in self._choices}:
             self.dismiss(self._choices[-1].key if event.key == "escape" else event.character)
-
-
-def _folded(text: str, width: int) -> list[str]:
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
