@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from runner.model.secrets import masked_text
 from styles.themes import Tone
 from tui.format import about, money, short_agent
 from tui.glyphs import Glyphs
@@ -202,7 +203,8 @@ class StepsReading(ToldReading[Steps]):
 
     def _end(self, record: Record) -> Line:
         status = self.said(words(record.get("status"), 100)) or "ended"
-        why = self.said(words(record.get("error") or record.get("class"), 1000).partition("\n")[0])
+        # Of a run that was only opened these are upstream's own words, and some providers quote the key they refuse.
+        why = self.said(masked_text(words(record.get("error") or record.get("class"), 1000)).partition("\n")[0])
         tone: Tone = "ok" if status == "Submitted" else "error" if status == "Error" else "soft"
         return (Span(status, tone), *((Span(f"  {why}", "muted"),) if why else ()))
 

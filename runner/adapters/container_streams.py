@@ -20,6 +20,7 @@ from runner.adapters.containers import docker_program
 from runner.adapters.probe_log import PROBE_NAME, ProbeLog
 from runner.engine.ports import Sighting
 from runner.model.plan import JobSpec, Plan
+from runner.model.secrets import MASK, SHORTEST, secrets_of
 
 LOOK_S, LATER_S, WAIT_S = 2.0, 30.0, 5.0
 AT_ONCE = 512 * 1024
@@ -50,15 +51,18 @@ class FollowedProbe:
         self._path = folder / PROBE_NAME
         self._program, self._environment = docker_program(environment), environment
         self._file, self._reader = PLACES[plan.agent]
+        # As they stand in JSON. These agents have their keys in their containers, and may print them.
+        known = (json.dumps(secret)[1:-1] for secret in secrets_of(environment) if len(secret) >= SHORTEST)
+        self._secrets = [secret.encode() for secret in sorted(known, key=len, reverse=True)]
         labels = {"sweep": plan.sweep, "job": spec.id, "attempt": folder.name}
         self._ours = [word for name, value in labels.items() for word in ("--filter", f"label=coopdeck.{name}={value}")]
         self._agents: dict[str, _Followed] = {}
         self._next = 0.0
 
-    async def news(self) -> tuple[Sighting, ...]:
+    async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
         # Nothing is told before the look, which may be cancelled; then what it has added is told as well.
         await self._probe.read()
-        if self._probe.started and time.monotonic() >= self._next:
+        if self._probe.started and (last or time.monotonic() >= self._next):
             self._next = time.monotonic() + (LOOK_S if await self._look() else LATER_S)
         return await self._probe.news()
 
@@ -92,7 +96,7 @@ class FollowedProbe:
         *lines, rest = (followed.rest + data).split(b"\n")
         for line in lines:
             followed.offset += len(line) + 1
-            if (event := _event(line)) is not None:
+            if (event := _event(self._masked(line))) is not None:
                 records += followed.stream.take(event, at)
         if len(rest) > LINE_LIMIT:
             followed.offset, rest = followed.offset + len(rest), b""
@@ -112,6 +116,11 @@ class FollowedProbe:
                 os.close(descriptor)
         except OSError:
             return
+
+    def _masked(self, line: bytes) -> bytes:
+        for secret in self._secrets:
+            line = line.replace(secret, MASK.encode())
+        return line
 
     def _resumed(self, agent: str, container: str) -> _Followed:
         """Where an earlier runner of this sweep has left off."""

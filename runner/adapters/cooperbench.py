@@ -4,6 +4,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -27,6 +28,7 @@ from runner.model.board import Board
 from runner.model.failure import one_line
 from runner.model.outcome import Outcome
 from runner.model.plan import OWN_REDIS, JobSpec, Plan
+from runner.model.secrets import Mask, masked_text, secrets_of
 from runner.model.settings import SETTINGS
 
 EXTERNAL = "COOPERBENCH_EXTERNAL_AGENTS"
@@ -83,6 +85,8 @@ class CooperbenchFiles:
         self._working_dir = working_dir
         self._looks = looks
         self._caller = project_environment(working_dir)
+        self.mask: Mask = partial(masked_text, secrets=secrets_of(self._caller))
+        """Takes what must not be shown out of what upstream, or a provider through it, has said."""
 
     def order(self, plan: Plan, spec: JobSpec, number: int, token: str, folder: Path) -> LaunchOrder:
         return LaunchOrder(
@@ -126,7 +130,7 @@ class CooperbenchFiles:
 
     async def delivered(self, plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
         def look() -> tuple[Outcome, str] | None:
-            return delivered_result(plan, spec)
+            return delivered_result(plan, spec, self.mask)
 
         if self._looks is None:
             return await anyio.to_thread.run_sync(look)
@@ -142,7 +146,7 @@ class CooperbenchFiles:
         def work() -> Outcome:
             says = f"read what this attempt left; its files are in {folder}"
             try:
-                return guarded(folder / "reading", says, lambda: _read(plan, spec, folder, exit_status))
+                return guarded(folder / "reading", says, lambda: _read(plan, spec, folder, exit_status, self.mask))
             except Quarantined as error:
                 return Outcome("quarantine", "", str(error), None)
 
@@ -176,26 +180,26 @@ def _joined(theirs: str | None, ours: str, separator: str) -> str:
     return f"{theirs}{separator}{ours}" if theirs else ours
 
 
-def delivered_result(plan: Plan, spec: JobSpec) -> tuple[Outcome, str] | None:
+def delivered_result(plan: Plan, spec: JobSpec, mask: Mask = masked_text) -> tuple[Outcome, str] | None:
     """The sound result that stands at the job's place, and its folder."""
     folder = result_folder(Path(plan.logs_dir), spec)
     try:
         # Of a failure nobody asks here why: its trajectories, which may be huge, are not read.
-        outcome = result_outcome(load_result(folder / RESULT), spec, folder, trajectory_limit=0)
+        outcome = result_outcome(load_result(folder / RESULT), spec, folder, trajectory_limit=0, mask=mask)
     except (NotAResult, FileNotFoundError):
         return None
-    return (replace(outcome, tested=read_tested(folder)), str(folder)) if outcome.is_result else None
+    return (replace(outcome, tested=read_tested(folder, mask)), str(folder)) if outcome.is_result else None
 
 
-def _read(plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None) -> Outcome:
+def _read(plan: Plan, spec: JobSpec, folder: Path, exit_status: int | None, mask: Mask) -> Outcome:
     staged = result_folder(folder / "logs", spec)
     try:
-        outcome = result_outcome(load_result(staged / RESULT), spec, staged)
-        return with_tests(outcome, staged, tail(folder / LOG_NAME)) if plan.evaluate else outcome
+        outcome = result_outcome(load_result(staged / RESULT), spec, staged, mask=mask)
+        return with_tests(outcome, staged, tail(folder / LOG_NAME), mask) if plan.evaluate else outcome
     except FileNotFoundError:
-        outcome = no_result_outcome(folder / LOG_NAME, exit_status)
+        outcome = no_result_outcome(folder / LOG_NAME, exit_status, mask)
     except NotAResult as error:
-        outcome = Outcome("corrupt", "", str(error), None)
+        outcome = Outcome("corrupt", "", mask(str(error)), None)
     if outcome.failure in {"crash", "corrupt"} and (why := no_room(folder)):
         # Its last words did not fit on the disk either.
         return replace(outcome, failure="host", evidence=one_line(f"{why}; {outcome.evidence}"))

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.model.board import Board
-from runner.model.failure import one_line
+from runner.model.failure import quoted
 from runner.model.outcome import Evaluation, Outcome
 from runner.model.reduce import with_row
+from runner.model.secrets import Mask, masked_text
 
 EVAL, RESULT, CONFIG = "eval.json", "result.json", "config.json"
 EVAL_LIMIT = 64 * 1024 * 1024
@@ -18,17 +19,18 @@ EVAL_LIMIT = 64 * 1024 * 1024
 _SHAPELESS = "eval.json has not the shape that upstream gives it"
 
 
-def read_tested(folder: Path) -> Evaluation | None:
+def read_tested(folder: Path, mask: Mask = masked_text) -> Evaluation | None:
     """What the evaluation of the result in this folder came to; None where there was none.
 
-    Nothing in the file is trusted: what cannot be read is an evaluation that went wrong.
+    Nothing in the file is trusted: what cannot be read is an evaluation that went wrong. `mask` is what takes secrets
+    out of what it says.
     """
     try:
         with open(folder / EVAL, "rb") as file:
             raw = file.read(EVAL_LIMIT + 1)
         if len(raw) > EVAL_LIMIT:
             return Evaluation(error=f"eval.json is larger than {EVAL_LIMIT} bytes")
-        return _tested(json.loads(raw))
+        return _tested(json.loads(raw), mask)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -37,14 +39,14 @@ def read_tested(folder: Path) -> Evaluation | None:
         return Evaluation(error="eval.json is not valid JSON")
 
 
-def with_tests(outcome: Outcome, folder: Path, log: Sequence[str]) -> Outcome:
+def with_tests(outcome: Outcome, folder: Path, log: Sequence[str], mask: Mask = masked_text) -> Outcome:
     """The outcome of an attempt that was to be evaluated; `log` are the last lines it wrote."""
     if not outcome.is_result:
         return outcome
-    tested = read_tested(folder)
+    tested = read_tested(folder, mask)
     if tested is None:
         said = f"; it said last: {log[-1].strip()}" if log else ""
-        tested = Evaluation(error=one_line(f"the evaluation left no eval.json{said}"))
+        tested = Evaluation(error=quoted(f"the evaluation left no eval.json{said}", mask))
     return replace(outcome, tested=tested)
 
 
@@ -88,12 +90,12 @@ def with_evaluations(board: Board) -> Board:
     return board
 
 
-def _tested(values: object) -> Evaluation:
+def _tested(values: object, mask: Mask) -> Evaluation:
     if not isinstance(values, dict):
         return Evaluation(error=_SHAPELESS)
     error = values.get("error")
     if error:
-        return Evaluation(error=one_line(str(error)))
+        return Evaluation(error=quoted(str(error), mask))
     parts = [values.get(f"feature{number}") for number in (1, 2)]
     passed = tuple(part["passed"] for part in parts if isinstance(part, dict) and isinstance(part.get("passed"), bool))
     return Evaluation(passed) if len(passed) == len(parts) else Evaluation(error=_SHAPELESS)

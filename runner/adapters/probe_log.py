@@ -65,7 +65,7 @@ class ProbeLog:
         """All containers told of so far."""
         return tuple(self._containers.values())
 
-    async def news(self) -> tuple[Sighting, ...]:
+    async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
         """The agents of which something new is known since the last call, and the containers started since."""
         return await anyio.to_thread.run_sync(self._news)
 

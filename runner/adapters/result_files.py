@@ -9,9 +9,10 @@ from typing import Any, BinaryIO, NoReturn
 
 from runner.adapters.result_shape import AgentShape, NotAResult, ResultShape, shaped
 from runner.engine.patience import SHORT
-from runner.model.failure import Evidence, classify, one_line
+from runner.model.failure import Evidence, classify, one_line, quoted
 from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec
+from runner.model.secrets import Mask, masked_text
 
 RESULT_LIMIT = 1024 * 1024
 """Upstream's result.json has some 2 KB; one of more than this many bytes is not one."""
@@ -64,9 +65,16 @@ def load_result(path: Path, limit: int = RESULT_LIMIT) -> dict[str, Any]:
 
 
 def result_outcome(
-    values: dict[str, Any], spec: JobSpec, folder: Path, *, trajectory_limit: int = TRAJECTORY_LIMIT
+    values: dict[str, Any],
+    spec: JobSpec,
+    folder: Path,
+    *,
+    trajectory_limit: int = TRAJECTORY_LIMIT,
+    mask: Mask = masked_text,
 ) -> Outcome:
     """The outcome that a result of this job tells of; `folder` holds the trajectories beside it.
+
+    `mask` is what takes secrets out of the evidence.
 
     Raises:
         NotAResult: a value is missing, of a wrong type or out of range, or belongs to another job.
@@ -98,11 +106,11 @@ def result_outcome(
         return replace(outcome, failure="container", evidence=vanished)
     first = failed[0]
     trajectory = "solo_traj.json" if first.name == "solo" else f"agent{first.feature}_traj.json"
-    failure, line = classify(Evidence(_exit_status(folder / trajectory, trajectory_limit), first.error))
+    failure, line = classify(Evidence(_exit_status(folder / trajectory, trajectory_limit), first.error), mask)
     return replace(outcome, failure=failure, status="Error", evidence=line)
 
 
-def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
+def no_result_outcome(log: Path, exit_status: int | None, mask: Mask = masked_text) -> Outcome:
     """The outcome of a process that left no result: from its last words, its exit status or its signal.
 
     Only upstream's own last words count: the last line of a traceback, or one of its few fixed lines.
@@ -116,7 +124,7 @@ def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
     if exit_status == 1 and any(line.startswith("Traceback (most recent call last):") for line in lines):
         match = _LAST_LINE.match(last)
         if match is not None:
-            failure, line = classify(Evidence(match["name"], match["text"] or ""))
+            failure, line = classify(Evidence(match["name"], match["text"] or ""), mask)
             # An exception that no table knows ended cooperbench itself, not an agent: worth another try.
             return Outcome("crash" if failure == "unknown" else failure, "", line, None)
     if exit_status is not None and exit_status < 0:
@@ -124,7 +132,7 @@ def no_result_outcome(log: Path, exit_status: int | None) -> Outcome:
         return Outcome(failure, "", line, None)
     how = "ended" if exit_status is None else f"ended with exit status {exit_status}"
     said = f"; it said last: {last}" if last else ""
-    return Outcome("crash", "", one_line(f"the process {how} and left no result.json{said}"), None)
+    return Outcome("crash", "", quoted(f"the process {how} and left no result.json{said}", mask), None)
 
 
 def _check_identity(result: ResultShape, spec: JobSpec) -> None:

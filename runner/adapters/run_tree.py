@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 from runner.adapters.result_files import load_result, result_outcome
 from runner.adapters.result_shape import NotAResult
-from runner.model.failure import one_line
+from runner.model.failure import one_line, quoted
 from runner.model.ids import PairId, job_id
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import JobSpec
@@ -225,7 +225,7 @@ def _evaluated(path: Path) -> str:
     except (NotAResult, OSError) as error:
         return one_line(str(error))
     if trouble := values.get("error"):
-        return one_line(f"evaluation failed: {trouble}")
+        return quoted(f"evaluation failed: {trouble}")
     merge = values.get("merge")
     status = merge.get("status") if isinstance(merge, dict) else None
     merged = f", merge {one_line(status)}" if isinstance(status, str) else ""

@@ -116,7 +116,7 @@ class Evaluations:
             await anyio.to_thread.run_sync(self._begin, token, folder, target, staged)
             order = self._files.evaluation(self._plan, row.spec, max(1, len(row.attempts)), token, folder)
             await self._process(order, token)
-            outcome = with_tests(Outcome(None, "", "", None), staged, tail(folder / LOG_NAME))
+            outcome = with_tests(Outcome(None, "", "", None), staged, tail(folder / LOG_NAME), self._files.mask)
             tested = outcome.tested or Evaluation()
             if tested.verdict != "error":
                 await anyio.to_thread.run_sync(deliver_evaluation, staged, target)

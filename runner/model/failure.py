@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from signal import Signals
 
 from runner.model.outcome import FailureClass
+from runner.model.secrets import Mask, masked_text
 
 EVIDENCE_LIMIT = 200
 
@@ -83,15 +84,18 @@ class Evidence:
     """Of the process; negative for a signal; None where unknown."""
 
 
-def classify(evidence: Evidence) -> tuple[FailureClass, str]:
-    """The class and one line of evidence for an agent's error or a process that left no result."""
+def classify(evidence: Evidence, mask: Mask = masked_text) -> tuple[FailureClass, str]:
+    """The class and one line of evidence for an agent's error or a process that left no result.
+
+    Some providers quote the key that they refuse: `mask` is what takes secrets out of the line.
+    """
     name = evidence.exception.rsplit(".", 1)[-1]
     anchored = _LITELLM.match(evidence.error)
     if anchored is not None:
         name = anchored["name"]
-    line = one_line(evidence.error or evidence.exception)
+    line = quoted(evidence.error or evidence.exception, mask)
     if name and not line.startswith(("litellm.", name)) and evidence.exception:
-        line = one_line(f"{evidence.exception}: {evidence.error}")
+        line = quoted(f"{evidence.exception}: {evidence.error}", mask)
     if name == "RateLimitError" and _QUOTA.match(evidence.error):
         return "quota", line
     if evidence.exception.startswith("redis.") or _REDIS.match(evidence.error):
@@ -121,6 +125,11 @@ def _by_signal(number: int) -> tuple[FailureClass, str]:
     if number == Signals.SIGKILL:
         return "oom", "the process was killed (SIGKILL) and not by coopdeck: the kernel's memory killer does this"
     return "crash", f"the process died of {name} and left no result"
+
+
+def quoted(text: str, mask: Mask = masked_text) -> str:
+    """Somebody else's words as a line of evidence; masked before they are cut, or half a secret would be left."""
+    return one_line(mask(text[: EVIDENCE_LIMIT * 16]))
 
 
 def one_line(text: str) -> str:

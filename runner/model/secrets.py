@@ -1,7 +1,10 @@
 """What may be shown of an environment: secrets are known by their names, by their looks, and by where they stand."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+
+Mask = Callable[[str], str]
+"""A text without secrets, from any text."""
 
 MASK = "***"
 _NAMES = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE)
@@ -13,12 +16,13 @@ _LOOKS = re.compile(
     r"|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b"
     r"|\b(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{24,}\b"
 )
+_FOLDERS = frozenset({"PWD", "OLDPWD"})
 SHORTEST = 6
 """A shorter secret is not looked for in texts: it would be found in every other word."""
 
 
 def is_secret_name(name: str) -> bool:
-    return _NAMES.search(name) is not None
+    return name not in _FOLDERS and _NAMES.search(name) is not None
 
 
 def masked(name: str, value: str) -> str:
@@ -32,12 +36,18 @@ def masked(name: str, value: str) -> str:
 
 def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Any text without what is, or looks like, a secret; `secrets` are values that must not be in it."""
-    for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= SHORTEST:
-            text = text.replace(secret, MASK)
+    text = without(text, secrets)
     text = _IN_URL.sub(rf"\g<scheme>{MASK}@", text)
     text = _IN_QUERY.sub(rf"\g<name>{MASK}", text)
     return _LOOKS.sub(MASK, text)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """The text without these values, and else as it is."""
+    for secret in sorted(set(secrets), key=len, reverse=True):
+        if len(secret) >= SHORTEST:
+            text = text.replace(secret, MASK)
+    return text
 
 
 def secrets_of(environment: Mapping[str, str]) -> frozenset[str]:

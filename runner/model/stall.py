@@ -138,7 +138,7 @@ def _retried(agent: AgentRow, retry: ApiRetry, seconds: float, *, name: bool) ->
     why = f", {retry.failure}" if retry.failure else ""
     says = f"{who}waiting for the API, {_ordinal(retry.number)} retry{of}{why}"
     slash = f"/{retry.of}" if retry.of else ""
-    return Stall("api", agent.agent, seconds, says, f"API retry {retry.number}{slash} {retry.failure}".rstrip())
+    return Stall("api", agent.agent, seconds, says, f"retry {retry.number}{slash} {retry.failure}".rstrip())
 
 
 def _silent(agent: str, seconds: float) -> Stall:

@@ -18,13 +18,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runner.probe.coopdeck_probe_agents import Watch
     from runner.probe.coopdeck_probe_docker import watch_sdk
     from runner.probe.coopdeck_probe_lines import Lines
+    from runner.probe.coopdeck_probe_watch import Watch
 else:
-    from coopdeck_probe_agents import Watch
     from coopdeck_probe_docker import watch_sdk
     from coopdeck_probe_lines import Lines
+    from coopdeck_probe_watch import Watch
 
 VARIABLE = "COOPDECK_PROBE"
 REGISTRY = "cooperbench.agents.registry"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
+import re
 import time
 from typing import Any
 
@@ -13,17 +15,34 @@ LONGEST_LINE = 8192
 MARK = "…[cut]"
 HUGE = 10**15
 LOW_DESCRIPTORS = 3
+MASK = "***"
+SHORTEST_SECRET = 6
+LONGEST_SECRET = 4096
+# As in runner/model/secrets.py, which nobody can import here.
+_SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASS|PWD|CREDENTIAL|AUTH(?!OR)", re.IGNORECASE)
+_FOLDERS = ("PWD", "OLDPWD")
 
 
 def brief(value: object, limit: int) -> str:
-    """The text in a message's content, cut to so many characters and a mark."""
+    """The text in a message's content without secrets, cut to so many characters and a mark."""
     if isinstance(value, list):
         # A multimodal content: bounded before it is joined.
         parts = (part.get("text") for part in value[:20] if isinstance(part, dict))
-        value = "".join(part[: limit + 1] for part in parts if isinstance(part, str))
+        value = "".join(part[: limit + LONGEST_SECRET] for part in parts if isinstance(part, str))
     if not isinstance(value, str):
         return ""
-    return value if len(value) <= limit else value[:limit] + MARK
+    # Masked before it is cut, or half a secret would be left.
+    text = value[: limit + LONGEST_SECRET]
+    for secret in _secrets():
+        text = text.replace(secret, MASK)
+    return text if len(value) <= limit else text[:limit] + MARK
+
+
+@functools.cache
+def _secrets() -> tuple[str, ...]:
+    """What the environment's names call secret: some providers quote the key they refuse, some agents print theirs."""
+    named = (value.strip() for name, value in os.environ.items() if _SECRET_NAMES.search(name) and name not in _FOLDERS)
+    return tuple(sorted((value for value in named if len(value) >= SHORTEST_SECRET), key=len, reverse=True))
 
 
 def number(value: object) -> float | None:

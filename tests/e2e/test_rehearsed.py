@@ -15,6 +15,9 @@ import pytest
 
 from runner.adapters.places import Places
 from runner.client import ANSWER_S
+from tui.glyphs import UNICODE
+from tui.job_files import JobFiles
+from tui.steps import StepsReading
 
 COOPDECK = (sys.executable, "-P", "-m", "runner.cli")
 
@@ -137,6 +140,38 @@ def test_a_fault_ends_as_it_should(
     tagged = state == "failed" and failure != "model"
     assert story["result"].get("infra_class") == (failure if tagged else None)
     assert story["result"].get("infra_error", False) is tagged
+
+
+def test_a_key_that_a_provider_quotes_reaches_neither_ledger_nor_client_nor_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "correct-horse.battery-staple"
+    monkeypatch.setenv("TOY_API_KEY", key)
+    says = f"litellm.AuthenticationError: OpenAIException - Incorrect API key provided: {key}."
+    faults = [{"fault": "auth", "text": says, "match": {"task": 1}}]
+    faults += [{"fault": "unavailable", "text": says.replace("Authentication", "InternalServer")}]
+    (tmp_path / "faults.json").write_text(json.dumps({"faults": faults}))
+    for task in (1, 2):
+        for feature in (1, 2):
+            (tmp_path / "dataset" / "toy_task" / f"task{task}" / f"feature{feature}").mkdir(parents=True)
+    ran = coopdeck(
+        tmp_path, "run", "quoted", "--rehearse", "--speed", "20000", "--faults", "faults.json", "--dataset-dir",
+        "dataset", "--pairs", "toy_task/1/f1_f2,toy_task/2/f1_f2", "--settings", "solo", "--attempts", "2", "--json",
+    )  # fmt: skip
+    assert ran.returncode == 1, ran.stderr
+    ended = [event for event in lines(ran) if event["type"] == "AttemptEnded"]
+    assert len(ended) == 3
+    assert all("Incorrect API key provided: ***" in event["outcome"]["evidence"] for event in ended)
+    told = [ran.stdout, ran.stderr, *(coopdeck(tmp_path, word, "quoted").stdout for word in ("report", "status"))]
+    told += [path.read_text(errors="replace") for path in (tmp_path / ".coopdeck").rglob("probe.jsonl")]
+    told += [path.read_bytes().decode(errors="replace") for path in (tmp_path / ".coopdeck").rglob("*.db*")]
+    for job in (1, 2):
+        attempt = tmp_path / f".coopdeck/sweeps/quoted/attempts/solo.toy_task.{job}.f1_f2/1"
+        shown = StepsReading(JobFiles(attempt=attempt, ended=True), UNICODE)
+        shown.advance()
+        told.append("\n".join(shown.text(entry) for entry in range(shown.count)))
+        assert "Incorrect API key" in told[-1]
+    assert not [text for text in told if key in text]
 
 
 def test_a_second_run_of_a_running_sweep_is_refused_and_ctrl_c_drains_then_stops(tmp_path: Path) -> None:

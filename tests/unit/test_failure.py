@@ -1,10 +1,13 @@
 """The failure classes: by evidence, never by searching what agents or tests wrote."""
 
+from functools import partial
+
 import pytest
 
 from runner.model.failure import EVIDENCE_LIMIT, Evidence, classify, one_line
 from runner.model.outcome import FailureClass
 from runner.model.retry import HOST_TRIES, verdict
+from runner.model.secrets import masked_text
 
 QUOTA = (
     "litellm.RateLimitError: RateLimitError: OpenAIException - Error code: 429 - {'error': {'message': 'You exceeded "
@@ -60,6 +63,21 @@ def test_a_failure_is_classed_by_its_evidence(evidence: Evidence, expected: Fail
     assert line
     assert "\n" not in line
     assert len(line) <= EVIDENCE_LIMIT
+
+
+@pytest.mark.parametrize("before", range(100, EVIDENCE_LIMIT + 2))
+def test_a_key_in_an_error_is_no_evidence_nor_is_a_part_of_it(before: int) -> None:
+    key = "battery-staple.of-a-horse"
+    head = "litellm.AuthenticationError: OpenAIException - Incorrect API key provided: "
+    error = f"{head:<{before}}{key}. Find yours at https://example.org"
+    failure, line = classify(Evidence("AuthenticationError", error), partial(masked_text, secrets=(key,)))
+    assert failure == "auth"
+    assert key[:6] not in line
+
+
+def test_what_only_looks_like_a_key_is_no_evidence_either() -> None:
+    key = "sk-proj-AbCdEf0123456789xyz"
+    assert classify(Evidence("ValueError", f"bad key {key}")) == ("unknown", "ValueError: bad key ***")
 
 
 def test_evidence_is_one_bounded_line() -> None:

@@ -15,10 +15,12 @@ from typing import Any
 
 import pytest
 
+from runner.model.secrets import is_secret_name
+
 ROOT = Path(__file__).parents[2]
 PROBE = ROOT / "runner" / "probe"
 SETTINGS = {"solo": ["solo"], "coop-comm": ["coop"], "coop-nocomm": ["coop", "--no-messaging"], "team": ["team"]}
-MODULES = ("coopdeck_probe_lines", "coopdeck_probe_agents")
+MODULES = ("coopdeck_probe_lines", "coopdeck_probe_agents", "coopdeck_probe_watch")
 
 
 def rehearse(
@@ -173,7 +175,7 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_stay_in_one_bounded_line(probe: dict[str, Any], tmp_path: Path, text: str) -> None:
     lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
-    watch = probe["agents"].Watch(lines)
+    watch = probe["watch"].Watch(lines)
     action = {"command": f"{text}\nsend_message agent2 <<'MSG'\n{text}\nMSG"}
     usage = {"prompt_tokens": math.nan, "completion_tokens": "7", "prompt_tokens_details": {"cached_tokens": True}}
     extra = {"actions": [action] * 50, "cost": math.inf, "response": {"model": text, "usage": usage}}
@@ -189,10 +191,36 @@ def test_hostile_texts_stay_in_one_bounded_line(probe: dict[str, Any], tmp_path:
     assert {"llm_begin", "llm_end", "step", "exec_end", "agent_end", "message_received"} <= kinds
 
 
+@pytest.mark.parametrize("before", range(270, 305))
+def test_no_key_and_no_part_of_one_is_told(
+    probe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    key = "correct-horse.battery-staple"
+    monkeypatch.setenv("TOY_API_KEY", key)
+    watch = probe["watch"].Watch(probe["lines"].Lines(str(tmp_path / "probe.jsonl")))
+    text = f"{'.' * before}{key} and so on {key}"
+    extra = {"actions": [{"command": text}], "cost": 0.1}
+    watch.talk(({"role": "assistant", "content": [{"type": "text", "text": text}], "extra": extra},))
+    watch.talk(({"role": "tool", "content": text, "extra": {"raw_output": text, "returncode": 1}},))
+    watch.talk(({"role": "exit", "extra": {"exit_status": "KeyError", "exception_str": text}},))
+    assert len(lines_of(tmp_path / "probe.jsonl")) > 3
+    assert key[:6] not in (tmp_path / "probe.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    "name", ["A_KEY", "TOKENS", "x_secret", "PASSPHRASE", "AUTHOR", "AUTH", "PWD", "MY_PWD", "HOME"]
+)
+def test_it_knows_secrets_by_the_same_names_as_the_runner(
+    probe: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "a value of its own")
+    assert ("a value of its own" in probe["lines"]._secrets()) is is_secret_name(name)
+
+
 @pytest.mark.parametrize("junk", [None, 1, "text", [], (None, 1, []), ({"role": []},), ({"extra": "x"},)])
 def test_junk_instead_of_messages_says_nothing(probe: dict[str, Any], tmp_path: Path, junk: object) -> None:
     lines = probe["lines"].Lines(str(tmp_path / "probe.jsonl"))
-    watch = probe["agents"].Watch(lines)
+    watch = probe["watch"].Watch(lines)
     for hear in (watch.talk, watch.environment, watch.git, watch.retry):
         hear(junk)
     assert lines.errors == 0

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.model.secrets import masked, masked_text, secrets_of
+from runner.model.secrets import is_secret_name, masked, masked_text, secrets_of
 
 KEY = "sk-proj-AbCdEf0123456789xyz"
 
@@ -27,6 +27,11 @@ KEY = "sk-proj-AbCdEf0123456789xyz"
 )
 def test_a_value_is_shown_or_masked(name: str, value: str, shown: str) -> None:
     assert masked(name, value) == shown
+
+
+def test_the_working_directory_is_no_password() -> None:
+    assert secrets_of({"PWD": "/srv/study", "OLDPWD": "/srv/other", "DB_PWD": "hush"}) == {"hush"}
+    assert not is_secret_name("PWD")
 
 
 def test_a_providers_words_do_not_repeat_the_key() -> None:
