@@ -39,6 +39,7 @@ from runner.model.supplies import supplied
 GRACE_S = 20.0
 """Upstream needs this long at the most to remove its containers after SIGTERM."""
 PROGRESS_S = 1.0
+LAST_LOOK_S = 5.0
 PATIENCE_S = 5.0
 """Between two tries to deliver a result."""
 
@@ -200,12 +201,16 @@ class Attempts:
             if limit.cancelled_caught and not over:
                 control.end("timeout")
             waiting.cancel_scope.cancel()
-        if not over:
-            with anyio.CancelScope(shield=True):
+        killed = exit_status is None or exit_status < 0
+        with anyio.CancelScope(shield=True):
+            if killed:
+                # What was written in its containers goes with them.
+                with anyio.move_on_after(LAST_LOOK_S):
+                    await untold.look(progress, last=True)
+            if not over:
                 await running.end(GRACE_S)
         # Beside the rest, not before it: no result waits for Docker. The slot waits for both.
         async with anyio.create_task_group() as ending:
-            killed = exit_status is None or exit_status < 0
             ending.start_soon(self._leave_nothing, {attempt.token}, adopted, killed)
             outcome = await self._read(row, folder, exit_status)
             if outcome.failure in {"crash", "corrupt"} and self.dispatcher.short_at > began:

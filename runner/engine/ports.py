@@ -148,8 +148,11 @@ Sighting = AgentProgress | StartedContainer
 
 
 class Progress(Protocol):
-    async def news(self) -> tuple[Sighting, ...]:
-        """What is newly known since the last call: an agent once at the most; never raises."""
+    async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
+        """What is newly known since the last call: an agent once at the most; never raises.
+
+        `last`: what is told from may be gone at the next call, so all that can be known now is.
+        """
 
 
 class Cooperbench(Protocol):

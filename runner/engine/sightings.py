@@ -23,8 +23,8 @@ class Untold:
     def events(self) -> tuple[Seen, ...]:
         return tuple(self._seen.values())
 
-    async def look(self, progress: Progress) -> None:
-        for event in events_of(self._job, self._attempt, await progress.news()):
+    async def look(self, progress: Progress, *, last: bool = False) -> None:
+        for event in events_of(self._job, self._attempt, await progress.news(last=last)):
             self._seen[event.agent, event.container if isinstance(event, ContainerStarted) else ""] = event
 
     def clear(self) -> None:

@@ -143,7 +143,7 @@ class FakeProgress:
     def __init__(self, seen: tuple[Sighting, ...]) -> None:
         self._seen = seen
 
-    async def news(self) -> tuple[Sighting, ...]:
+    async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
         await anyio.lowlevel.checkpoint()
         seen, self._seen = self._seen, ()
         return seen

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,27 @@ def test_whoever_takes_it_over_counts_every_token_once(place: Path, after: int) 
     assert seen is not None
     assert (seen.steps, seen.tokens) == (3, Tokens(5000, 300, 4200))
     assert steps(place) == [1, 2, 3]
+
+
+def test_the_last_look_does_not_wait_for_its_turn(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "LOOK_S", 3600.0)
+    probe = follower(place)
+    look(probe)
+    write(place, "".join(json.dumps(event) + "\n" for event in CLAUDE))
+    assert look(probe) is None
+    (seen,) = anyio.run(partial(probe.news, last=True))
+    assert isinstance(seen, AgentProgress)
+    assert (seen.steps, seen.tokens) == (3, Tokens(5000, 300, 4200))
+
+
+def test_a_key_that_an_agent_prints_is_not_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = 'correct "horse" staple'
+    monkeypatch.setenv("TOY_API_KEY", key)
+    printed = {"type": "tool_use", "id": "t", "name": "Bash", "input": {"command": "." * 290 + key}}
+    write(place, json.dumps({"type": "assistant", "message": {"id": "m9", "content": [printed]}}) + "\n")
+    look(follower(place))
+    assert steps(place) == [1]
+    assert "correct" not in (place / "1" / "probe.jsonl").read_text()
 
 
 def test_a_stream_that_begins_anew_is_read_anew(place: Path) -> None:

@@ -5,9 +5,21 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from runner.engine.ports import AgentProgress, Sighting
 from runner.model import commands as cmd
 from runner.model import events as ev
-from tests.unit.fakes import AUTH, OK, PROVIDER, Deck, FakeContainers, FakeCooperbench, FakeLauncher, jobs, the_plan
+from tests.unit.fakes import (
+    AUTH,
+    OK,
+    PROVIDER,
+    Deck,
+    FakeContainers,
+    FakeCooperbench,
+    FakeLauncher,
+    FakeProgress,
+    jobs,
+    the_plan,
+)
 from tests.unit.test_sweep_engine import ONE, STARTING, left_by_another_runner, planned, until
 
 pytestmark = pytest.mark.anyio
@@ -66,6 +78,31 @@ async def test_after_the_users_own_act(command: cmd.Command) -> None:
     await deck.run(*planned(1), meanwhile=user)
     assert deck.containers.killed == set(tokens(deck))
     assert_cleared(deck)
+
+
+class InContainers(FakeProgress):
+    """What an agent has written in its container; nobody looks there unless they insist, or once it is gone."""
+
+    def __init__(self, deck: Deck) -> None:
+        super().__init__((AgentProgress("solo", "llm", 5, 0.75),))
+        self._deck = deck
+
+    async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
+        return await super().news() if last and not self._deck.launcher.running[1].ended_by_us else ()
+
+
+async def test_what_was_written_in_its_container_is_read_before_a_job_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    deck = Deck(launcher=FakeLauncher(holds=True))
+    deck.cooperbench.outcomes[ONE] = [CRASH]
+    monkeypatch.setattr(deck.cooperbench, "progress", lambda plan, spec, folder: InContainers(deck))
+
+    async def user(deck: Deck) -> None:
+        await until(lambda: deck.board.jobs[ONE].state == "running" and deck.sweep is not None)
+        assert deck.sweep is not None
+        assert (await deck.sweep.obey(cmd.Cancel(ONE))).ok
+
+    await deck.run(*planned(1), meanwhile=user)
+    assert deck.board.jobs[ONE].attempts[0].cost_usd == pytest.approx(0.75)
 
 
 async def test_a_result_does_not_wait_for_docker_but_the_slot_does() -> None:
