@@ -5,7 +5,7 @@ from functools import partial
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from tui.keys import Key, Where, keys_for
-from tui.screens.base import JobActions
+from tui.screens.base import Follower, JobActions
 
 
 class KeyCommands(Provider):
@@ -14,8 +14,10 @@ class KeyCommands(Provider):
     def _keys(self) -> list[Key]:
         screen = self.screen
         places: tuple[Where, ...] = ("any", getattr(screen, "WHERE", "sweeps"))
+        if isinstance(screen, Follower):
+            places = (*places, "app")
         if isinstance(screen, JobActions):
-            places = ("any", "app", screen.WHERE, "pane")
+            places = (*places, "pane")
         return [key for key in keys_for(*places) if key.palette]
 
     async def discover(self) -> Hits:

@@ -22,6 +22,16 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes:02}:{rest:02}"
 
 
+def tight_clock(seconds: float) -> str:
+    """In at most five characters: `06:12`, `1h02m`, `12.1h`, `5d`."""
+    whole = max(0, int(seconds))
+    if whole < 3600:
+        return clock(whole)
+    if whole < 36_000:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 360 / 10:.1f}h" if whole < 360_000 else f"{whole // 86_400}d"
+
+
 def about(seconds: float) -> str:
     """Roughly: `45s`, `38m`, `2h10m`, `3d4h`."""
     whole = max(0, round(seconds))

@@ -91,10 +91,12 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
     if any(text.endswith("+?") for text in costs):
         costs = [text if text.endswith("?") else f"{text}  " for text in costs]
     money_width = max((len(text) for text in costs), default=6)
-    fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2 + 9
+    etas = [_eta(tally, ahead.settings.get(name)) for name, tally in rows]
+    eta_width = max([7, *(len(text) for text in etas)])
+    fixed = 1 + label + 2 + 1 + digits * 2 + 1 + 2 + 2 + money_width + 2
     # By the terminal's width alone: a bar that gave way to longer counts would jump.
-    bar_width = max(10, min(60, (width - fixed) * 3 // 10))
-    room = width - fixed - bar_width
+    bar_width = max(10, min(60, (width - fixed - 9) * 3 // 10))
+    room = width - fixed - bar_width - 2 - eta_width
     return tuple(
         (
             Span(f" {fit(clean_cell(name, glyphs), label, more=glyphs.more)}  ", "text"),
@@ -102,7 +104,7 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
             Span(f" {tally.settled:>{digits}}/{tally.jobs:<{digits}}  ", "strong"),
             *_padded(_counts(tally, room), room),
             Span(f"  {costs[index]:>{money_width}}", "money"),
-            Span(_eta(tally, ahead.settings.get(name)), "muted"),
+            Span(f"  {etas[index]:>{eta_width}}", "muted"),
         )
         for index, (name, tally) in enumerate(rows)
     )
@@ -121,10 +123,8 @@ def _bar(tally: Tally, width: int, glyphs: Glyphs) -> Line:
 
 def _eta(tally: Tally, seconds: float | None) -> str:
     if tally.jobs and tally.settled == tally.jobs:
-        return "     done"
-    text = "eta -" if seconds is None else f"eta {about(seconds)}"
-    # A blank before it whatever its length: a sweep of days has a longer one.
-    return f" {text:>8}"
+        return "done"
+    return "eta -" if seconds is None else f"eta {about(seconds)}"
 
 
 def _counts(tally: Tally, room: int = 10_000) -> Line:

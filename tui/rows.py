@@ -13,10 +13,10 @@ from runner.model.stall import Stall, idle_s, no_live_data, stall_of
 from runner.model.supplies import Supply
 from styles.themes import Tone
 from tui.agents import agent_lines, container_words, tokens_words
-from tui.format import agents_line, brief_span, clock, cost, money
+from tui.format import agents_line, brief_span, clock, cost, money, tight_clock
 from tui.glyphs import Glyphs
 from tui.sanitise import clean
-from tui.text import Line, Span, join
+from tui.text import Line, Span, clip, join, width_of
 
 STATE_TONES: dict[JobState, Tone] = {
     "queued": "faint", "starting": "run", "running": "run", "delivering": "run", "retrying": "warn",
@@ -92,7 +92,7 @@ def pair_row(row: JobRow, place: int, eyes: Eyes) -> PairRow:
         doing,
         str(steps) if steps or (tried and not waiting) else "",
         _cost(row),
-        clock(seconds) if seconds is not None else "",
+        tight_clock(seconds) if seconds is not None else "",
         "" if idle is None else brief_span(idle),
     )
     state_tone: Tone = "error" if stall else STATE_TONES[state]
@@ -116,7 +116,8 @@ def _cost(row: JobRow) -> str:
     if row.attempts:
         # By own prices, wholly or in part.
         own = "*" if any(attempt.own_prices for attempt in row.attempts) else ""
-        return cost(row.cost_usd, row.unknown_costs, fine=True) + own
+        # Its mark, and not its last digit, is what must not be cut in a narrow column.
+        return cost(row.cost_usd, row.unknown_costs, fine=not row.unknown_costs) + own
     if row.state == "skipped" and row.outcome is not None:
         return "$?" if row.outcome.cost_usd is None else money(row.outcome.cost_usd, fine=True)
     return ""
@@ -233,13 +234,15 @@ def job_line(row: JobRow, eyes: Eyes) -> Line:
     return join(parts, "   ")
 
 
-def stall_line(row: JobRow, eyes: Eyes, key: str) -> Line:
-    """What a job hangs at, in full, and the key that ends it; empty while it comes on."""
+def stall_line(row: JobRow, eyes: Eyes, key: str, width: int) -> Line:
+    """What a job hangs at, and the key that ends it, which stays whole in any width; empty while it comes on."""
     stall = eyes.stall(row)
     if stall is None:
         return ()
     says = clean(stall.says, ascii_only=eyes.glyphs.ascii_only)
-    return (Span(" STUCK ", "alarm"), Span(f" {says} ", "warn"), Span(key, "key"), Span(" requeues"))
+    end: Line = (Span(" "), Span(key, "key"), Span(" requeues"))
+    told: Line = (Span(" STUCK ", "alarm"), Span(f" {says}", "warn"))
+    return (*clip(told, width - width_of(end), more=eyes.glyphs.more), *end)
 
 
 def job_name(row: JobRow, glyphs: Glyphs) -> str:

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 import pytest
+from textual.command import Command, CommandList
 
 from runner.client import Refused
 from runner.model import events as ev
 from runner.model.commands import Cancel, Pause, Reply, Resume, Retry, RetryFailed, SetSlots, Stop
 from runner.model.ids import JobId
 from tests.pilot.boards import NOW, FakeSource, begun, failure, middle, recorded
+from tests.pilot.seeing import drawn, shows, until
 from tui.app import ChooserApp, CoopdeckApp
 from tui.screens.ask import Ask
 from tui.screens.help import Help
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepLine
-from tui.shell import Shell
 from tui.text import Line
 
 pytestmark = pytest.mark.anyio
@@ -32,12 +33,6 @@ def app_for(source: FakeSource, **options: object) -> CoopdeckApp:
 def main(app: CoopdeckApp) -> SweepScreen:
     (screen,) = [screen for screen in app.screen_stack if isinstance(screen, SweepScreen)]
     return screen
-
-
-def drawn(app: Shell) -> str:
-    """The screen as text."""
-    width, height = app.size
-    return "\n".join(strip.text for strip in app.screen._compositor.render_strips())[: (width + 1) * height * 2]
 
 
 def of_state(source: FakeSource, state: str) -> JobId:
@@ -102,8 +97,7 @@ async def test_the_log_follows_the_selected_job(source: FakeSource) -> None:
         assert screen.job.attempts[-1].folder in str(path)
         with path.open("a") as out:
             out.write("something new \x1b[31mred\x1b[0m\n")
-        await pilot.pause(0.25)
-        assert "something new red" in drawn(app)
+        await shows(pilot, "something new red")
         assert screen.view.log_pane.status == "follow"
 
 
@@ -116,9 +110,8 @@ async def test_the_selection_stays_with_its_job(source: FakeSource) -> None:
         chosen = JobId(table.selected or "")
         outcome = recorded()[chosen][1]
         source.happen(ev.AttemptEnded(chosen, 1, outcome), ev.JobSettled(chosen, "done"))
-        await pilot.pause(0.25)
+        await until(pilot, lambda: table.cursor != 2)
         assert table.selected == chosen
-        assert table.cursor != 2
         # The view stayed where the user looks; the next key comes back there.
         assert table.scroll_offset.y == 0
         await pilot.press("j")
@@ -138,11 +131,11 @@ async def test_until_the_user_moves_the_first_job_is_the_selected_one(source: Fa
 
         async def finish(job: JobId) -> None:
             source.happen(ev.AttemptEnded(job, 1, recorded()[job][1]), ev.JobSettled(job, "done"))
-            await pilot.pause(0.25)
+            await until(pilot, lambda: app.session.board.seq == source.maker.board.seq)
 
         await finish(jobs[0])
         assert table.selected == jobs[1]
-        assert jobs[1] in str(main(app).view.log_pane.path)
+        await until(pilot, lambda: jobs[1] in str(main(app).view.log_pane.path))
         await pilot.press("tab", "tab")
         await finish(jobs[1])
         assert table.selected == jobs[1]
@@ -214,8 +207,7 @@ async def test_tab_goes_to_the_log_and_back(source: FakeSource) -> None:
         await pilot.press("right")
         assert log.status == "unwrapped +16 follow"
         await pilot.press("left", "w", "slash", *"line 7", "enter")
-        await pilot.pause(0.1)
-        assert "'line 7' in line" in said(screen.foot.lines)
+        await until(pilot, lambda: "'line 7' in line" in said(screen.foot.lines))
         await pilot.press("n", "N", "escape", "escape")
         assert app.focused is screen.table
 
@@ -234,6 +226,11 @@ async def test_tries(source: FakeSource) -> None:
         assert str(screen.view.log_pane.path).endswith("/2/output.log")
         await pilot.press("right_square_bracket")
         assert str(screen.view.log_pane.path).endswith("/3/output.log")
+        await pilot.press("right_square_bracket")
+        await shows(pilot, "there is no newer try")
+        await pilot.press(*["left_square_bracket"] * 3)
+        await shows(pilot, "there is no older try")
+        assert str(screen.view.log_pane.path).endswith("/1/output.log")
 
 
 async def test_a_running_job_is_cancelled_only_after_a_yes(source: FakeSource) -> None:
@@ -283,8 +280,7 @@ async def test_pause_slots_and_what_the_runner_says(source: FakeSource) -> None:
         assert source.asked == [Pause(), SetSlots(5), SetSlots(3)]
         assert "will not [red]do[/] that" in drawn(app)
         source.happen(ev.QueuePaused())
-        await pilot.pause(0.25)
-        assert "PAUSED" in drawn(app)
+        await shows(pilot, "PAUSED")
         await pilot.press("p")
         assert source.asked[-1] == Resume()
 
@@ -320,11 +316,9 @@ async def test_the_runner_goes_away_and_comes_back(source: FakeSource) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
         source.tell(link="reconnecting")
-        await pilot.pause(0.25)
-        assert "RECONNECTING" in drawn(app)
+        await shows(pilot, "RECONNECTING")
         source.tell(whole=True)
-        await pilot.pause(0.25)
-        assert "RECONNECTING" not in drawn(app)
+        await until(pilot, lambda: "RECONNECTING" not in drawn(app))
 
 
 async def test_a_sweep_that_is_over_stays_until_the_user_leaves(tmp_path: Path) -> None:
@@ -339,9 +333,8 @@ async def test_a_sweep_that_is_over_stays_until_the_user_leaves(tmp_path: Path) 
         assert "d leave" in drawn(app)
         for key in "Qxr":
             await pilot.press(key)
-            await pilot.pause(0.1)
             # Said at once, without a question first.
-            assert "no runner is up for this sweep" in drawn(app)
+            await shows(pilot, "no runner is up for this sweep")
             app.screen.foot.unsay()  # type: ignore[attr-defined]
         await pilot.press("d")
     assert app.return_value == "over"
@@ -369,16 +362,21 @@ async def test_hostile_text_stays_text(tmp_path: Path) -> None:
     maker.happen(ev.QueueHeld("disk", nasty))
     app = app_for(source)
     async with app.run_test(size=(200, 40)) as pilot:
-        await pilot.pause(0.2)
+        await shows(pilot, "[red]x[/]")
         await pilot.press("5")
-        text = drawn(app)
+        text = await shows(pilot, "try 1")
         await pilot.press("1", "enter")
-        await pilot.pause(0.2)
-        text += drawn(app)
+        text += await shows(pilot, "esc back", "[@click=app.detach]d[/]")
         for character in "\x1b\x07\x9b\u202e\u2066":
             assert character not in text
         assert text.count("[red]x[/] ␛]52;c;ZXZpbA==␇ <u+202e>evil<u+2066> <9b>2J") >= 3
         assert "[@click=app.detach]d[/]" in text
+
+
+def hits(app: CoopdeckApp) -> list[str]:
+    """What the palette offers."""
+    commands = app.screen.query_one(CommandList)
+    return [str(option.hit.text) for option in commands.options if isinstance(option, Command)]
 
 
 def pictures(folder: Path) -> list[Path]:
@@ -397,10 +395,9 @@ async def test_help_palette_theme_and_screenshot(source: FakeSource, tmp_path: P
         assert app.theme != before
         await pilot.press("ctrl+p")
         await pilot.press(*"pause")
-        await pilot.pause(0.3)
+        await until(pilot, lambda: "pause" in hits(app) and "theme" not in hits(app))
         await pilot.press("enter")
-        await pilot.pause(0.2)
-        assert source.asked == [Pause()]
+        await until(pilot, lambda: source.asked == [Pause()])
         await pilot.press("ctrl+s")
         assert "saved" in said(main(app).foot.lines)
     (picture,) = pictures(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tests.pilot.test_dashboard import drawn
+from tests.pilot.seeing import drawn, shows, until
 from tui.first import FirstApp, Piece, Workshop
 from tui.screens.ask import Ask
 from tui.screens.doctor import DoctorScreen
@@ -52,15 +52,11 @@ async def test_it_says_what_is_missing_and_does_it_on_a_key(tmp_path: Path) -> N
         assert "✗ cooperbench" in text
         assert "✓ docker" in text
         await pilot.press("u")
-        await pilot.pause(0.3)
-        assert "python         there already: 3.12.1" in drawn(app)
+        await shows(pilot, "python         there already: 3.12.1")
         await pilot.press("u")  # once at a time
-        await pilot.pause()
-        assert "coopdeck setup is at work" in app.first.foot.notice
+        await until(pilot, lambda: "coopdeck setup is at work" in app.first.foot.notice)
         workshop.go.set()
-        await pilot.pause(0.3)
-        text = drawn(app)
-        assert "ready: coopdeck run" in text
+        text = await shows(pilot, "ready: coopdeck run")
         assert "✓ cooperbench" in text
         assert (workshop.began, workshop.ended) == (1, 1)
 
@@ -71,11 +67,9 @@ async def test_a_failure_is_said_and_can_be_tried_again(tmp_path: Path) -> None:
     app = workshop.app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("u")
-        await pilot.pause(0.3)
-        assert "ended with exit status 3" in drawn(app)
+        await shows(pilot, "ended with exit status 3")
         await pilot.press("u")
-        await pilot.pause(0.3)
-        assert workshop.ended == 2
+        await until(pilot, lambda: workshop.ended == 2)
 
 
 async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
@@ -83,7 +77,7 @@ async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
     app = workshop.app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("u")
-        await pilot.pause(0.1)
+        await until(pilot, lambda: workshop.began == 1)
         await pilot.press("d")
         await pilot.pause()
         assert isinstance(app.screen, Ask)
@@ -94,8 +88,7 @@ async def test_leaving_while_it_works_asks_and_ends_it(tmp_path: Path) -> None:
         await pilot.press("r")
         await pilot.pause()
         await pilot.press("e")
-        await pilot.pause(0.2)
-    assert workshop.ended == 1
+        await until(pilot, lambda: workshop.ended == 1)
     assert app.return_value == "rehearse"
 
 
@@ -125,5 +118,4 @@ async def test_in_ascii_nothing_else_is_drawn(tmp_path: Path) -> None:
     app = FakeWorkshop(tmp_path).app(ascii_only=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("u")
-        await pilot.pause(0.3)
-        assert drawn(app).isascii()
+        assert (await shows(pilot, "there already")).isascii()

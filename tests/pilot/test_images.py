@@ -5,6 +5,7 @@ import pytest
 from runner.model import events as ev
 from runner.model.supplies import Supply, image_name
 from tests.pilot.boards import NOW, FakeSource, Maker, begun
+from tests.pilot.seeing import until
 from tui.app import CoopdeckApp
 from tui.screens.images import NOTHING, ImagesScreen
 from tui.screens.sweep import SweepScreen
@@ -56,8 +57,7 @@ async def test_the_images_are_shown_live_and_escape_leads_back() -> None:
         supply = next(one for one in source.maker.board.supplies.values() if one.says.startswith("pulling"))
         further = Supply("image", supply.name, "getting", "pulling, 7 of 8 layers", GB * 9 // 10, GB)
         source.happen(ev.SupplySeen(further))
-        await pilot.pause(0.3)
-        assert any("90% 1.0 GB" in line for line in texts(screen))
+        await until(pilot, lambda: any("90% 1.0 GB" in line for line in texts(screen)))
         await pilot.press("i")
         assert app.screen is screen
         await pilot.press("escape")

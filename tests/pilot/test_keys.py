@@ -14,6 +14,7 @@ from tui.screens.images import ImagesScreen
 from tui.screens.job import JobScreen
 from tui.screens.sweep import SweepScreen
 from tui.screens.sweeps import SweepsScreen
+from tui.text import width_of
 from tui.widgets.entry_pane import EntryPane
 from tui.widgets.line_table import LineTable
 from tui.widgets.log_pane import LogPane
@@ -53,9 +54,15 @@ def test_no_key_needs_what_a_terminal_cannot_send() -> None:
 
 
 def test_help_names_every_action() -> None:
-    text = "".join(span.text for line in help_lines(Keymap(), UNICODE, 200) for span in line)
+    lines = ["".join(span.text for span in line) for line in help_lines(Keymap(), UNICODE, 74)]
+    text = " ".join(" ".join(lines).split())
     for key in KEYS:
         assert key.help in text
+
+
+@pytest.mark.parametrize("width", [54, 74, 124, 154, 234])
+def test_no_line_of_the_help_is_cut(width: int) -> None:
+    assert all(width_of(line) <= width for line in help_lines(Keymap(), UNICODE, width))
 
 
 def test_a_keymap_is_checked() -> None:

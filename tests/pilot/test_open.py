@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from runner.adapters.run_tree import run_tree
 from runner.commands.open import OpenedRun
 from tests.pilot.boards import NOW
-from tests.pilot.test_dashboard import drawn
+from tests.pilot.seeing import drawn, shows
 from tui.app import CoopdeckApp
 from tui.sanitise import _BAD
 
@@ -25,15 +24,6 @@ HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x1b[2J\u202e[red]x[/]\x9b31m"
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
     return shutil.copytree(SAMPLES / "sample", tmp_path / "run")
-
-
-async def shows(pilot: Pilot[str], *words: str) -> str:
-    for _ in range(400):
-        screen = drawn(pilot.app)  # type: ignore[arg-type]
-        if all(word in screen for word in words):
-            return screen
-        await pilot.pause(0.05)
-    raise AssertionError(f"never seen: {words}\n{screen}")
 
 
 async def test_the_five_panes_of_a_run_that_we_did_not_launch(run: Path) -> None:
@@ -78,7 +68,8 @@ async def test_hostile_files_are_shown_and_do_nothing(run: Path) -> None:
         for _ in range(3):
             for key in "12345":
                 await pilot.press(key)
-                await pilot.pause(0.2)
+                for _ in range(3):
+                    await pilot.pause(0.05)
                 assert not _BAD.search(drawn(app).replace("\n", ""))
             await pilot.press("j")
 

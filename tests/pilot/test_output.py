@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from runner.model import events as ev
 from tests.pilot.boards import NOW, FakeSource, middle, recorded
+from tests.pilot.seeing import shows, until
 from tui.app import CoopdeckApp
 from tui.driver import backlog
 
@@ -44,7 +45,8 @@ async def run(app: CoopdeckApp, size: tuple[int, int], script: Pressed) -> None:
 
     async def pilot_script(pilot: Pilot[object]) -> None:
         try:
-            await pilot.pause(0.2)
+            await shows(pilot, "REHEARSAL")
+            await shows_the_screen(pilot)
             await script(pilot)
         except BaseException as error:
             failed.append(error)
@@ -56,9 +58,13 @@ async def run(app: CoopdeckApp, size: tuple[int, int], script: Pressed) -> None:
         raise failed[0]
 
 
-def shows_the_screen(app: CoopdeckApp) -> None:
-    wanted = [strip.text for strip in app.screen._compositor.render_strips()]
-    assert list(Terminal.screen.display) == wanted
+async def shows_the_screen(pilot: Pilot[object]) -> None:
+    """Wait until the terminal shows what the app means."""
+
+    def alike() -> bool:
+        return list(Terminal.screen.display) == [line.text for line in pilot.app.screen._compositor.render_strips()]
+
+    await until(pilot, alike)
 
 
 async def test_partial_repaints_add_up_to_the_screen(tmp_path: Path) -> None:
@@ -69,7 +75,6 @@ async def test_partial_repaints_add_up_to_the_screen(tmp_path: Path) -> None:
 
     async def script(pilot: Pilot[object]) -> None:
         nonlocal now
-        shows_the_screen(app)
         board = source.maker.board
         for round_ in range(25):
             board = source.maker.board
@@ -88,7 +93,7 @@ async def test_partial_repaints_add_up_to_the_screen(tmp_path: Path) -> None:
             app._tick()
             await pilot.press(dice.choice(["j", "k", "G", "g", "s", "5", "1", "tab", "pagedown"]))
             await pilot.pause(0.11)
-            shows_the_screen(app)
+            await shows_the_screen(pilot)
 
     await run(app, (80, 24), script)
 
@@ -100,11 +105,11 @@ async def test_a_changed_row_costs_a_few_hundred_bytes(tmp_path: Path) -> None:
     async def script(pilot: Pilot[object]) -> None:
         board = source.maker.board
         job = [job for job in board.order if board.jobs[job].state == "running"][1]
-        await pilot.pause(0.3)
         before = Terminal.sent
         for steps in range(10):
             source.happen(ev.AgentSeen(job, 1, "agent1", "llm", 50 + steps, 0.5 + steps / 100))
-            await pilot.pause(0.15)
+            await until(pilot, lambda: app.session.board.seq == source.maker.board.seq)
+            await shows_the_screen(pilot)
         assert 0 < Terminal.sent - before < 10 * 500
 
     await run(app, (120, 40), script)
@@ -121,21 +126,22 @@ async def test_a_line_more_in_a_job_full_screen_costs_that_line(tmp_path: Path) 
 
     async def script(pilot: Pilot[object]) -> None:
         await pilot.press("enter")
-        await pilot.pause(0.5)
+        await shows(pilot, "esc back", "the first line", "follow")
+        await shows_the_screen(pilot)
         before = Terminal.sent
         for number in range(5):
             with log.open("a") as out:
                 out.write(f"another line {number}\n")
-            await pilot.pause(0.2)
-        assert "another line 4" in "\n".join(Terminal.screen.display)
+            await shows(pilot, f"another line {number}")
+            await shows_the_screen(pilot)
         # The screen of the table, below, is drawn no more.
         assert 0 < Terminal.sent - before < 5 * 400
         await pilot.press("question_mark")
-        await pilot.pause(0.2)
-        shows_the_screen(app)
+        await shows(pilot, "keys: j k scroll")
+        await shows_the_screen(pilot)
         await pilot.press("escape", "escape")
-        await pilot.pause(0.2)
-        shows_the_screen(app)
+        await shows(pilot, "pairs")
+        await shows_the_screen(pilot)
 
     await run(app, (120, 40), script)
 
@@ -150,11 +156,11 @@ async def test_without_colour_every_cell_has_the_terminals_own(
     async def script(pilot: Pilot[object]) -> None:
         for keys in (["j"], ["question_mark"], ["escape", "x"], ["n", "ctrl+p"], ["p"], ["escape", "slash", "a"]):
             await pilot.press(*keys)
-            await pilot.pause(0.1)
+            await shows_the_screen(pilot)
             cells = [cell for line in Terminal.screen.buffer.values() for cell in line.values()]
             assert {(cell.fg, cell.bg) for cell in cells} == {("default", "default")}
         await pilot.press("enter")
-        await pilot.pause(0.1)
+        await shows_the_screen(pilot)
         rows = [Terminal.screen.buffer[y] for y in range(7, 16)]
         assert sum(all(cell.reverse for cell in row.values()) for row in rows) == 1
 

@@ -9,7 +9,8 @@ from textual.pilot import Pilot
 from runner.model import events as ev
 from runner.model.ids import JobId
 from tests.pilot.boards import NOW, FakeSource, middle
-from tests.pilot.test_dashboard import drawn, main, of_state
+from tests.pilot.seeing import drawn, until
+from tests.pilot.test_dashboard import main, of_state
 from tests.pilot.tries import patched, talking
 from tui.app import CoopdeckApp
 from tui.sanitise import _BAD
@@ -59,11 +60,7 @@ async def opened(pilot: Pilot[str], job: JobId) -> None:
 
 
 async def said(pilot: Pilot[str], words: str) -> None:
-    for _ in range(200):
-        if words in pilot.app.screen.foot.notice:  # type: ignore[attr-defined]
-            return
-        await pilot.pause(0.05)
-    raise AssertionError(f"never said: {words}; {pilot.app.screen.foot.notice}")  # type: ignore[attr-defined]
+    await until(pilot, lambda: words in pilot.app.screen.foot.notice)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("key", PANES)
@@ -74,8 +71,8 @@ async def test_every_key_of_a_pane_does_its_work(source: FakeSource, tmp_path: P
     async with app.run_test(size=(80, 24)) as pilot:
         await opened(pilot, of_state(source, state))
         await pilot.press(key)
-        await pilot.pause(0.3)
         view = app.screen.view  # type: ignore[attr-defined]
+        await until(pilot, lambda: view.current.entries > 0)
         pane = view.current
         assert view.pane == name
         await pilot.press("slash", *("space" if letter == " " else letter for letter in needle), "enter")
@@ -105,10 +102,7 @@ async def test_every_key_of_a_pane_does_its_work(source: FakeSource, tmp_path: P
             assert not _BAD.search(content.decode().replace("\n", ""))
         assert kept in content.decode(errors="replace")
         await pilot.press("s")
-        for _ in range(200):
-            if len(list((tmp_path / "saves").iterdir())) == 2:
-                break
-            await pilot.pause(0.05)
+        await until(pilot, lambda: len(list((tmp_path / "saves").iterdir())) == 2)
         assert sorted(path.stem for path in (tmp_path / "saves").iterdir()) == [saved.stem, f"{saved.stem}-2"]
         assert saved.read_bytes() == content
 

@@ -1,16 +1,17 @@
 """Jobs that hang: seen without being looked for, told in full, and ended with one key."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from textual.pilot import Pilot
 
 from runner.model import events as ev
 from runner.model.commands import Requeue
 from tests.pilot.boards import NOW, FakeSource, begun, hanging
+from tests.pilot.seeing import until
 from tui.app import CoopdeckApp
-from tui.rows import pair_row
+from tui.rows import pair_row, stall_line
 from tui.screens.job import JobScreen
 from tui.screens.sweep import COLUMNS, SweepScreen
 from tui.widgets.columns import lay_out
@@ -40,14 +41,6 @@ def text_of(app: CoopdeckApp, selector: str) -> str:
     return "\n".join(lines.render_line(y).text.rstrip() for y in range(lines.size.height))
 
 
-async def until(pilot: Pilot[str], true: Callable[[], bool]) -> None:
-    for _ in range(400):
-        if true():
-            return
-        await pilot.pause(0.1)
-    raise AssertionError("it did not come to that")
-
-
 async def test_what_hangs_comes_first_is_marked_counted_and_told_in_full() -> None:
     app = app_of(FakeSource(hanging()))
     async with app.run_test(size=SIZE) as pilot:
@@ -55,7 +48,7 @@ async def test_what_hangs_comes_first_is_marked_counted_and_told_in_full() -> No
         rows = table_of(app)
         assert [row.lstrip("▌ ")[0] for row in rows[1:6]] == ["!", "!", "!", "!", "▶"]
         assert "idle" in rows[0]
-        assert "API retry 6/10" in rows[1]
+        assert "retry 6/10" in rows[1]
         assert "cmd 14m: pytest -q" in rows[2]
         assert rows[2].endswith("4s")
         assert "no live data" in rows[6]
@@ -134,15 +127,23 @@ async def test_without_a_runner_nothing_hangs() -> None:
         assert "STUCK" not in text_of(app, "#totals")
 
 
-def test_a_small_terminal_has_the_idle_column_where_there_is_room() -> None:
+@pytest.mark.parametrize("width", [30, 80, 160])
+def test_the_key_that_ends_it_is_told_in_any_width(width: int) -> None:
+    board = hanging().board
+    eyes = replace(app_of(FakeSource(hanging())).session.eyes(), stall_s=600.0)
+    lines = [stall_line(row, eyes, "X", width) for row in board.jobs.values()]
+    told = ["".join(span.text for span in line) for line in lines if line]
+    assert len(told) == 4
+    assert all(line.endswith(" X requeues") and len(line) <= width for line in told)
+
+
+def test_a_small_terminal_has_an_idle_column_and_room_for_two_agents_doings() -> None:
     app = app_of(FakeSource(hanging()))
     eyes = app.session.eyes()
     rows = [pair_row(row, 0, eyes) for row in hanging().board.jobs.values()]
-
-    def shown(width: int, setting: str = "") -> bool:
-        some = [row for row in rows if row.cells[1].startswith(setting)]
-        return len(COLUMNS) - 1 in {place.column for place in lay_out(COLUMNS, some, width)}
-
-    assert shown(100)
-    assert not shown(80)
-    assert shown(80, "solo")
+    wide = {width: {place.column: place.width for place in lay_out(COLUMNS, rows, width)} for width in (60, 80, 100)}
+    idle, doing = len(COLUMNS) - 1, next(at for at, column in enumerate(COLUMNS) if column.title == "doing")
+    assert idle not in wide[60]
+    for width in (80, 100):
+        assert wide[width][idle] == 4
+        assert wide[width][doing] >= len("a1 exec a2 llm")

@@ -1,5 +1,6 @@
 """What the lines and rows say, from boards made by hand."""
 
+import re
 from dataclasses import replace
 from functools import partial
 
@@ -16,8 +17,9 @@ from tests.pilot.boards import NOW, START, Maker, begun, failure, middle, record
 from tests.unit.fakes import jobs, the_plan
 from tui import format as fmt
 from tui.glyphs import ASCII, UNICODE, Glyphs
-from tui.present import banner, head_line, outlook, settings_lines, totals_line
+from tui.present import Outlook, banner, head_line, outlook, settings_lines, totals_line
 from tui.rows import Eyes, doing_of, job_line, pair_row, tries_lines
+from tui.screens.sweep import COLUMNS
 from tui.text import Line, fit, fit_middle, spread, width_of
 
 EYES = Eyes(NOW, 60.0, 3, UNICODE)
@@ -49,6 +51,24 @@ def test_clock(seconds: float, text: str) -> None:
 )
 def test_about(seconds: float, text: str) -> None:
     assert fmt.about(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(372, "06:12"), (3599.9, "59:59"), (3720, "1h02m"), (35_999, "9h59m"), (36_000, "10.0h"), (359_999, "99.9h"),
+     (360_000, "4d"), (8_000_000, "92d")],
+)  # fmt: skip
+def test_a_time_fits_its_column(seconds: float, text: str) -> None:
+    assert fmt.tight_clock(seconds) == text
+    assert len(text) <= next(column.width for column in COLUMNS if column.title == "time")
+
+
+def test_an_unknown_cost_keeps_its_mark_in_its_column() -> None:
+    row = row_of(middle().board, "running")
+    tries = (AttemptRow(1, "t", "f", START, cost_usd=None), replace(row.attempts[-1], number=2, cost_usd=4.123))
+    shown = cells(replace(row, attempts=tries))[COST]
+    assert shown == "$4.12+?"
+    assert len(shown) <= next(column.width for column in COLUMNS if column.title == "cost")
 
 
 def test_money_that_is_not_known_is_never_nothing() -> None:
@@ -110,6 +130,16 @@ def test_the_settings_lines_count_what_there_is() -> None:
     assert "52 queued" in comm
     assert "+?" in comm
     assert "1 docker  1 running" in nocomm
+
+
+@pytest.mark.parametrize("seconds", [300.0, 6540.0, 36_300.0, 300_000.0])
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_long_wait_takes_no_blank_from_the_cost(monkeypatch: pytest.MonkeyPatch, seconds: float, width: int) -> None:
+    ahead = Outlook({"coop-comm": seconds}, None, None, None)
+    monkeypatch.setattr("tui.present.outlook", lambda board: ahead)
+    lines = [said(line) for line in settings_lines(middle().board, width, UNICODE)]
+    assert {len(line) for line in lines} == {width - 2}
+    assert all(re.search(r"\$\S+ {2,}(done|eta \S+)$", line) for line in lines), lines
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 160, 240])

@@ -49,7 +49,7 @@ def test_as_json_in_one_shape() -> None:
         "agent": "solo",
         "idle_s": 10.0,
         "says": "waiting for the API, 6th retry of 10, RateLimitError",
-        "brief": "API retry 6/10 RateLimitError",
+        "brief": "retry 6/10 RateLimitError",
     }
     ended = ev.AttemptEnded(JOB, 1, Outcome(None, "Submitted", "x", 0.1))
     assert list(lines.news(board(WAITS, ended), 1020.0)) == []

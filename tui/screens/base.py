@@ -1,4 +1,4 @@
-"""What the sweep's and the job's screens have in common: a job view, a foot, a prompt, what may be asked of a job."""
+"""What the screens of a sweep have in common; and those with a job in view: a prompt, what may be asked of the job."""
 
 from typing import ClassVar
 
@@ -8,12 +8,14 @@ from runner.model.commands import Cancel, Command, Requeue, Retry
 from runner.model.rows import ACTIVE, JobRow
 from tui.keys import Where, keys_for
 from tui.link import Change
+from tui.present import banner, head_line
 from tui.rows import job_name
 from tui.sanitise import clean
 from tui.screens.ask import Ask, Choice
 from tui.session import Session
 from tui.widgets.foot import Foot
 from tui.widgets.job_view import JobView
+from tui.widgets.lines import Lines
 from tui.widgets.pane import Pane
 from tui.widgets.prompt import Prompt
 
@@ -21,7 +23,30 @@ SEARCH = "search"
 
 
 class Follower(Screen[None]):
-    """A screen that shows the latest board."""
+    """A screen that shows the latest board, between a head with what must not be missed and a foot with the keys."""
+
+    WHERE: ClassVar[Where]
+    AUTO_FOCUS = None
+
+    def __init__(self, session: Session, *keys: Where) -> None:
+        super().__init__()
+        self.session = session
+        self.head = Lines(id="head")
+        self.banner = Lines(id="banner")
+        self.foot = Foot(session.keymap, *keys)
+
+    def draw_frame(self) -> None:
+        """The head and the foot, as they are now."""
+        session, width = self.session, self.size.width
+        board, now, link = session.board, session.now(), session.change.link
+        self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
+        self.banner.show(banner(board, now, link, width, session.glyphs))
+        self.foot.leaves = "leave" if session.over else "detach"
+        if not self.foot.notice:
+            self.foot.draw()
+
+    def say(self, text: str, *, ok: bool = True) -> None:
+        self.foot.say(text, ok=ok)
 
     def changed(self, change: Change) -> None:
         """Another board."""
@@ -35,14 +60,9 @@ class Follower(Screen[None]):
 class JobActions(Follower):
     """A screen with a job in view."""
 
-    WHERE: ClassVar[Where]
-    AUTO_FOCUS = None
-
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
+        super().__init__(session, "any", "app", self.WHERE)
         self.view = JobView(session, alone=self.WHERE == "job", id="view")
-        self.foot = Foot(session.keymap, "any", "app", self.WHERE)
         self.prompt = Prompt()
 
     @property
@@ -61,9 +81,6 @@ class JobActions(Follower):
 
     def attend(self) -> None:
         """The user does something with the job in view: it stays in view from now on."""
-
-    def say(self, text: str, *, ok: bool = True) -> None:
-        self.foot.say(text, ok=ok)
 
     def ask_first(self, question: str, command: Command) -> None:
         """Send a command only after a yes."""
@@ -168,11 +185,13 @@ class JobActions(Follower):
 
     def action_older_try(self) -> None:
         self.attend()
-        self.view.older(1)
+        if not self.view.older(1):
+            self.say("there is no older try", ok=False)
 
     def action_newer_try(self) -> None:
         self.attend()
-        self.view.older(-1)
+        if not self.view.older(-1):
+            self.say("there is no newer try", ok=False)
 
     def action_follow(self) -> None:
         self.attend()

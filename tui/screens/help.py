@@ -1,5 +1,6 @@
 """Every key, made from the registry."""
 
+from textwrap import wrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,6 +12,10 @@ from tui.glyphs import Glyphs
 from tui.keys import GROUPS, KEYS, Keymap
 from tui.text import Line, Span, fit, width_of
 from tui.widgets.lines import Lines
+
+ROOMY = 124
+SHOWN = 18
+"""Cells of an action's keys."""
 
 
 class Help(ModalScreen[None]):
@@ -54,12 +59,12 @@ class Help(ModalScreen[None]):
 
 
 def help_lines(keymap: Keymap, glyphs: Glyphs, width: int) -> list[Line]:
-    """The groups one under the other; side by side from 130 cells on."""
-    blocks = [_block(group, keymap) for group in GROUPS]
-    if width < 124:
+    """The groups one under the other, or side by side; no line is wider than `width`."""
+    half = (width - 4) // 2
+    blocks = [_block(group, keymap, width if width < ROOMY else half) for group in GROUPS]
+    if width < ROOMY:
         lines = [line for block in blocks for line in (*block, ())]
         return lines[:-1]
-    half = (width - 4) // 2
     left, right = [*blocks[0], (), *blocks[1]], [*blocks[2], (), *blocks[3], (), *blocks[4]]
     rows = max(len(left), len(right))
     left += [()] * (rows - len(left))
@@ -68,10 +73,12 @@ def help_lines(keymap: Keymap, glyphs: Glyphs, width: int) -> list[Line]:
     return [(*one, Span(" " * max(2, half - width_of(one))), *two) for one, two in pairs]
 
 
-def _block(group: str, keymap: Keymap) -> list[Line]:
+def _block(group: str, keymap: Keymap, width: int) -> list[Line]:
     lines: list[Line] = [(Span(GROUPS[group], "title"),)]
     for key in KEYS:
         if key.group == group:
-            shown = fit(keymap.shown(key, all_of_them=True), 18)
-            lines.append((Span(f"  {shown}", "key"), Span(f" {key.help}")))
+            shown = fit(keymap.shown(key, all_of_them=True), SHOWN)
+            for text in wrap(key.help, max(20, width - SHOWN - 3)):
+                lines.append((Span(f"  {shown}", "key"), Span(f" {text}")))
+                shown = " " * SHOWN
     return lines

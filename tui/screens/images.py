@@ -11,13 +11,11 @@ from runner.model.ids import JobId
 from runner.model.supplies import Supply, SupplyKey
 from tui.keys import bindings
 from tui.link import Change
-from tui.present import banner, head_line
 from tui.screens.base import Follower
 from tui.session import Session
 from tui.supply_rows import BAR, detail_lines, jobs_by_supply, row_key, supplies_line, supply_rows
 from tui.text import Span
 from tui.widgets.columns import Column
-from tui.widgets.foot import Foot
 from tui.widgets.line_table import LineTable
 from tui.widgets.lines import Lines
 
@@ -37,19 +35,15 @@ class ImagesScreen(Follower):
     """Drawn from the board alone: whoever gets the images, a dashboard anywhere sees it."""
 
     CSS_PATH: ClassVar[str] = "../../styles/images.tcss"
-    AUTO_FOCUS = None
+    WHERE = "page"
     BINDINGS: ClassVar[list[BindingType]] = [*bindings("page")]
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
-        self.head = Lines(id="head")
-        self.banner = Lines(id="banner")
+        super().__init__(session, self.WHERE, "any", "app")
         self.counts = Lines(id="counts")
         self.table = LineTable(COLUMNS, lambda row: row.place, id="images")
         self.table.more, self.table.mark = session.glyphs.more, session.glyphs.cursor
         self.detail = Lines(id="detail")
-        self.foot = Foot(session.keymap, "page", "any", "app")
         self._jobs: Mapping[SupplyKey, int] = {}
         self._counted: tuple[JobId, ...] | None = None
         self._drawn: Board | None = None
@@ -83,18 +77,13 @@ class ImagesScreen(Follower):
         self._draw_lines()
 
     def _draw_lines(self) -> None:
-        session, width = self.session, self.size.width
+        board, width = self.session.board, self.size.width
         if not width:
             return
-        board, now, link = session.board, session.now(), session.change.link
-        self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
-        self.banner.show(banner(board, now, link, width, session.glyphs))
+        self.draw_frame()
         self.counts.show([supplies_line(board) if board.supplies else (Span(" images", "strong"),)])
         supply = self._selected(board)
-        self.detail.show(detail_lines(supply, width, session.glyphs) if supply is not None else ())
-        self.foot.leaves = "leave" if session.over else "detach"
-        if not self.foot.notice:
-            self.foot.draw()
+        self.detail.show(detail_lines(supply, width, self.session.glyphs) if supply is not None else ())
 
     def _selected(self, board: Board) -> Supply | None:
         key = self.table.selected
@@ -102,9 +91,6 @@ class ImagesScreen(Follower):
 
     def on_line_table_selected(self, message: LineTable.Selected) -> None:
         self._draw_lines()
-
-    def say(self, text: str, *, ok: bool = True) -> None:
-        self.foot.say(text, ok=ok)
 
     def restyle(self) -> None:
         """Another theme."""

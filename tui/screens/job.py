@@ -10,7 +10,6 @@ from runner.model.rows import JobRow
 from tui.agents import agent_lines
 from tui.keys import bindings, key_of
 from tui.link import Change
-from tui.present import banner, head_line
 from tui.rows import job_line, stall_line
 from tui.screens.base import JobActions
 from tui.session import Session
@@ -31,8 +30,6 @@ class JobScreen(JobActions):
         super().__init__(session)
         self._job = job
         self._pane = pane
-        self.head = Lines(id="head")
-        self.banner = Lines(id="banner")
         self.stand = Lines(id="stand")
 
     def compose(self) -> ComposeResult:
@@ -69,17 +66,14 @@ class JobScreen(JobActions):
         session, width, row = self.session, self.size.width, self.job
         if not width:
             return
-        board, now, link = session.board, session.now(), session.change.link
-        self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
-        self.banner.show(banner(board, now, link, width, session.glyphs))
+        self.draw_frame()
         if row is not None:
             eyes = session.eyes()
-            stall = stall_line(row, eyes, session.keymap.shown(key_of("requeue")))
+            stall = stall_line(row, eyes, session.keymap.shown(key_of("requeue")), width)
             agents = agent_lines(row, eyes.now, eyes.speed, session.glyphs, width - 2) if row.running else []
-            lines = [job_line(row, eyes), *((Span(" "), *line) for line in agents[:MOST_AGENTS])]
-            if stall:
-                lines.insert(1, clip(stall, width, more=session.glyphs.more))
-            self.stand.show(lines)
+            told = [job_line(row, eyes), *([stall] if stall else [])]
+            lines = [clip(line, width, more=session.glyphs.more) for line in told]
+            self.stand.show([*lines, *((Span(" "), *line) for line in agents[:MOST_AGENTS])])
 
     def action_close(self) -> None:
         if self.view.current.needle:

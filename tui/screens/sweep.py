@@ -11,7 +11,7 @@ from runner.model.rows import JobRow
 from styles.themes import Tone
 from tui.keys import bindings
 from tui.link import Change
-from tui.present import banner, head_line, settings_lines, totals_line
+from tui.present import settings_lines, totals_line
 from tui.rows import Eyes, PairRow, pair_row
 from tui.screens.base import JobActions
 from tui.screens.job import JobScreen
@@ -31,7 +31,7 @@ COLUMNS = (
     Column("doing", 0, flex=1),
     Column("step", 4, right=True, from_width=72),
     Column("cost", 7, right=True),
-    Column("time", 7, right=True),
+    Column("time", 5, right=True),
     Column("idle", 4, right=True, from_width=96, leaves=14),
 )
 MODEL = 3
@@ -60,10 +60,8 @@ class SweepScreen(JobActions):
         super().__init__(session)
         self.sort = "state"
         self.filter = ""
-        self.head = Lines(id="head")
         self.settings = Lines(id="settings")
         self.totals = Lines(id="totals")
-        self.banner = Lines(id="banner")
         self.rule = Lines(id="pairs-rule")
         self.table = LineTable(COLUMNS, SORTS[self.sort], id="pairs")
         self.table.more, self.table.mark = session.glyphs.more, session.glyphs.cursor
@@ -137,14 +135,9 @@ class SweepScreen(JobActions):
         session, width = self.session, self.size.width
         if not width:
             return
-        board, now, link = session.board, session.now(), session.change.link
-        self.head.show([head_line(board, now, link, session.change.attached, width, session.glyphs)])
-        self.settings.show(settings_lines(board, width, session.glyphs))
-        self.totals.show([totals_line(board, now, width, len(self._stuck))])
-        self.banner.show(banner(board, now, link, width, session.glyphs))
-        self.foot.leaves = "leave" if session.over else "detach"
-        if not self.foot.notice:
-            self.foot.draw()
+        self.draw_frame()
+        self.settings.show(settings_lines(session.board, width, session.glyphs))
+        self.totals.show([totals_line(session.board, session.now(), width, len(self._stuck))])
         self._draw_rule()
 
     def _draw_rule(self) -> None:

@@ -2,16 +2,21 @@
 
 from textual.timer import Timer
 
+from styles.themes import Tone
 from tui.keys import KEYS, Keymap, Where, keys_for
+from tui.reading import Row, folded
 from tui.sanitise import clean
 from tui.text import Line, Span, fit, join, width_of
 from tui.widgets.lines import Lines
 
 SAID_FOR_S = 5.0
+MOST_LINES = 3
+"""Of a notice: enough for a path, which may be all that there is to copy."""
 
 
 class Foot(Lines):
-    """Keys from the registry, as many as fit; a notice takes their place and goes by itself."""
+    """Keys from the registry, as many as fit; a notice takes their place, and some lines if it needs them, and goes
+    by itself."""
 
     def __init__(self, keymap: Keymap, *places: Where) -> None:
         super().__init__(id="foot")
@@ -44,7 +49,12 @@ class Foot(Lines):
         width = self.size.width
         if self._notice is not None:
             text, ok = self._notice
-            self.show([(Span(fit(f" {text}", width), "strong" if ok else "alarm"),)])
+            tone: Tone = "strong" if ok else "alarm"
+            more = ".." if self.app.has_class("ascii") else "…"
+            lines = ["".join(span.text for span in line) for line in folded(Row((Span(f" {text}"),), 1), width)]
+            if len(lines) > MOST_LINES:
+                lines[MOST_LINES - 1 :] = [f"{lines[MOST_LINES - 1]}{lines[MOST_LINES].strip()}"]
+            self.show([(Span(fit(line, width, more=more), tone),) for line in lines])
             return
         keys = [key for key in keys_for(*self._places) if key.footer]
         last: Line = ()

@@ -76,15 +76,16 @@ class JobView(Vertical):
             self.screen.set_focus(self.current)
         self.show(self.row)
 
-    def older(self, by: int) -> None:
-        """The files of another try."""
+    def older(self, by: int) -> bool:
+        """The files of another try; False when there is none."""
         row = self.row
-        if row is None or not row.attempts:
-            return
-        newest = len(row.attempts)
-        number = min(max((self.attempt or newest) - by, 1), newest)
+        newest = len(row.attempts) if row is not None else 0
+        number = (self.attempt or newest) - by
+        if not 1 <= number <= newest:
+            return False
         self.attempt = None if number == newest else number
         self.show(row)
+        return True
 
     def tick(self) -> None:
         """The times of a running try go on, and it may have come to hang."""
@@ -168,16 +169,17 @@ class JobView(Vertical):
     def _draw_why(self) -> None:
         """The whole sentence about a job that is not well: the table has room for its beginning alone."""
         row, glyphs, session = self.row, self._session.glyphs, self._session
-        stall = () if row is None else stall_line(row, session.eyes(), session.keymap.shown(key_of("requeue")))
-        if stall and not self.alone:
-            self._why.show([clip(stall, self.size.width, more=glyphs.more)])
+        key, width = session.keymap.shown(key_of("requeue")), self.size.width
+        stall = () if row is None or self.alone else stall_line(row, session.eyes(), key, width)
+        if stall:
+            self._why.show([stall])
             return
         shown = row is not None and row.reason and row.state in {"failed", "retrying", "queued"} and self.pane == "log"
         if row is None or not shown:
             self._why.show([])
             return
         reason = clean(row.reason, ascii_only=glyphs.ascii_only)
-        self._why.show([(Span(fit(f" {reason}", self.size.width, more=glyphs.more), STATE_TONES[row.state]),)])
+        self._why.show([(Span(fit(f" {reason}", width, more=glyphs.more), STATE_TONES[row.state]),)])
 
     def draw_title(self) -> None:
         """The rule: the job, the panes, what the log does."""
