@@ -67,6 +67,8 @@ class Subscription:
 
 
 class Hub:
+    """All clients of one runner."""
+
     def __init__(self) -> None:
         self._subscriptions: set[Subscription] = set()
         self.joined = anyio.Event()

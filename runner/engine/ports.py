@@ -34,6 +34,8 @@ class LaunchGone(LaunchRefused):
 
 
 class Clock(Protocol):
+    """The time, so that a test can have its own."""
+
     def now(self) -> float:
         """Seconds since the epoch."""
 
@@ -41,6 +43,8 @@ class Clock(Protocol):
 
 
 class Ledger(Protocol):
+    """Where events become durable."""
+
     async def append(self, envelopes: Sequence[Envelope]) -> None:
         """Make the envelopes durable, all or none.
 
@@ -85,6 +89,8 @@ class Running(Protocol):
 
 
 class Launcher(Protocol):
+    """Starts attempts, finds those of an earlier runner, and ends what they leave behind."""
+
     async def start(self, order: LaunchOrder) -> Running:
         """Raises LaunchRefused."""
 
@@ -108,6 +114,8 @@ class Launcher(Protocol):
 
 
 class Containers(Protocol):
+    """What attempts made in Docker."""
+
     async def remove(self, tokens: Collection[str], *, killed: bool = False) -> int:
         """Remove what the attempts with these tokens made; how much it was.
 
@@ -148,6 +156,8 @@ Sighting = AgentProgress | StartedContainer
 
 
 class Progress(Protocol):
+    """What is seen of one attempt."""
+
     async def news(self, *, last: bool = False) -> tuple[Sighting, ...]:
         """What is newly known since the last call: an agent once at the most; never raises.
 

@@ -14,13 +14,18 @@ from runner.model.tally import Tally, total
 
 @dataclass(frozen=True, slots=True)
 class Hold:
+    """Why nothing new starts; `cause` is `budget`, `host`, `deliver` or `ledger`, `reason` a sentence."""
+
     cause: str
     reason: str
     since: float
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerRow:
+    """The runner that owns or last owned the sweep; times are seconds since the epoch."""
+
     pid: int
     host: str
     version: str

@@ -146,6 +146,8 @@ class ContainerStarted:
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
+    """What the attempt ended in, before any of its files has moved."""
+
     job: JobId
     attempt: int
     outcome: Outcome
@@ -166,6 +168,8 @@ class RetryScheduled:
 
 @dataclass(frozen=True, slots=True)
 class ResultDelivered:
+    """The attempt's files stand in upstream's layout, at `path`, be it a result or a failure."""
+
     job: JobId
     attempt: int
     path: str
@@ -185,6 +189,8 @@ class JobSettled:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
+    """Somebody wants the job's attempt ended."""
+
     job: JobId
     again: bool = False
     """Only the attempt is to end; the job goes back into the queue."""

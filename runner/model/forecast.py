@@ -21,6 +21,8 @@ Prior = Mapping[str, Expectation]
 
 @dataclass(frozen=True, slots=True)
 class SettingForecast:
+    """Of one setting, in USD and seconds."""
+
     jobs: int
     left: float
     """Jobs to come; one under way counts as half."""
@@ -33,6 +35,8 @@ class SettingForecast:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
+    """Of a whole sweep; None where nothing is known."""
+
     by_setting: Mapping[str, SettingForecast]
     cost_usd: float | None
     cost_p90_usd: float | None

@@ -38,7 +38,7 @@ def make_jobs(
 
 
 def check_settings(settings: Sequence[str]) -> tuple[str, ...]:
-    """Each once, in the order given."""
+    """Each once, in the order given. Raises UsageRefused for a name that is none."""
     if not settings:
         raise UsageRefused(f"--settings names no setting; there is {', '.join(SETTINGS)}")
     for setting in settings:
@@ -48,7 +48,7 @@ def check_settings(settings: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_models(models: Sequence[str]) -> tuple[str, ...]:
-    """Each once; two that would share a folder are refused."""
+    """Each once. Raises UsageRefused for what is no model's name, and for two that would share a folder."""
     slugs: dict[str, str] = {}
     for model in dict.fromkeys(models):
         name = slug(model)

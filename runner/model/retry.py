@@ -28,6 +28,8 @@ _ONCE: frozenset[FailureClass] = frozenset({"container", "oom", "lost"})
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
+    """Whether to try again, after how many seconds, and why or why not."""
+
     again: bool
     delay_s: float
     reason: str

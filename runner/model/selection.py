@@ -32,6 +32,8 @@ class SubsetTask:
 
 @dataclass(frozen=True, slots=True)
 class Subset:
+    """A named choice of tasks, in the order in which they are run."""
+
     name: str
     tasks: tuple[SubsetTask, ...]
 

@@ -68,6 +68,8 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
+    """The sweep's numbers; `wall_s` is how many real seconds its runners were up."""
+
     sweep: str
     total: Numbers
     wall_s: float

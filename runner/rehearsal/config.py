@@ -30,6 +30,7 @@ class Config:
 
 
 def read_config() -> Config:
+    """Raises ConfigError."""
     raw = os.environ.get(VARIABLE, "")
     try:
         document = json.loads(raw) if raw.strip() else {}

@@ -129,6 +129,7 @@ def _matches(match: dict[str, object], case: Case) -> bool:
 
 
 def read_plan(path: Path | None) -> Plan:
+    """The plan in the file, without a path an empty one. Raises ConfigError."""
     if path is None:
         return Plan([], {})
     try:
@@ -141,6 +142,7 @@ def read_plan(path: Path | None) -> Plan:
 
 
 def check_plan(document: object) -> Plan:
+    """The plan that a JSON document describes. Raises ConfigError."""
     if not isinstance(document, dict):
         raise ConfigError("A fault plan must be a JSON object.")
     _only(document, frozenset({"faults", "rate"}), "The fault plan")
