@@ -6,11 +6,12 @@ folder: so the next runner finds it, and `coopdeck clean` too, even if this one 
 
 import hashlib
 import os
+import random
 import shutil
 import socket
 import sys
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,7 @@ START_S = 15.0
 PULL_S = 600.0
 REAP_S = 1.0
 _LOOK_S = 0.05
+_PORTS, _PORT_TRIES = (20_000, 32_000), 50
 _INSIDE = 6379
 # Agents whose containers reach it are strangers: what writes files, loads code or ends the server is not theirs.
 _NOT_FOR_AGENTS = ("CONFIG", "SAVE", "BGSAVE", "BGREWRITEAOF", "DEBUG", "MODULE", "REPLICAOF", "SLAVEOF", "SHUTDOWN")
@@ -223,5 +225,10 @@ class RedisServers:
 
 
 def _free_port() -> int:
+    """Below those that the system hands out by itself, so that nobody has it when a server comes back to it."""
+    for _ in range(_PORT_TRIES):
+        port = random.randrange(*_PORTS)  # noqa: S311 - not a secret
+        with suppress(OSError), closing(socket.create_server((LOOPBACK, port))) as taken:
+            return int(taken.getsockname()[1])
     with closing(socket.create_server((LOOPBACK, 0))) as taken:
         return int(taken.getsockname()[1])

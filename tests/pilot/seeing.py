@@ -9,6 +9,7 @@ from textual.pilot import Pilot
 
 MOST_S = 40.0
 LOOK_S = 0.03
+CALM_S, CALM_LOOKS = 0.11, 2
 
 
 def drawn(app: App[Any]) -> str:
@@ -29,3 +30,13 @@ async def shows(pilot: Pilot[Any], *words: str) -> str:
     """Wait until all of the words are on the screen at once; the screen."""
     await until(pilot, lambda: all(word in drawn(pilot.app) for word in words))
     return drawn(pilot.app)
+
+
+async def calm(pilot: Pilot[Any]) -> None:
+    """Wait until it shows the same at several looks, each longer than anything here waits: what was due has come."""
+    deadline = time.monotonic() + MOST_S
+    shown, same = "", 0
+    while same < CALM_LOOKS and time.monotonic() < deadline:
+        await pilot.pause(CALM_S)
+        now = drawn(pilot.app)
+        same, shown = (same + 1, shown) if now == shown else (0, now)

@@ -1,6 +1,6 @@
 """Pictures of the screens, at a fixed time. After a wanted change: pytest tests/snapshot --snapshot-update."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
 from tests.pilot.test_doctor import FINDINGS, VARIABLE, look, says
 from tests.pilot.test_images import waiting
 from tests.pilot.tries import patched, talking
+from tests.pilot.seeing import calm
 from tui.app import ChooserApp, CoopdeckApp
 from tui.first import FirstApp, Piece, Workshop
 from tui.screens.sweeps import SweepLine
@@ -54,7 +55,18 @@ def app_for(tmp_path: Path, maker: Maker, *, theme: str = DARK, ascii_only: bool
 
 
 async def settled(pilot: Pilot[object]) -> None:
-    await pilot.pause(0.3)
+    await calm(pilot)
+
+
+def after(*keys: str) -> Callable[[Pilot[object]], Awaitable[None]]:
+    """These keys, and what comes of them."""
+
+    async def pressed(pilot: Pilot[object]) -> None:
+        await settled(pilot)
+        await pilot.press(*keys)
+        await settled(pilot)
+
+    return pressed
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
@@ -73,11 +85,11 @@ def test_the_dashboard_on_a_light_terminal(snap_compare: Compare, tmp_path: Path
 
 def test_a_failed_job_and_its_tries(snap_compare: Compare, tmp_path: Path) -> None:
     app = app_for(tmp_path, middle())
-    assert snap_compare(app, press=["j", "j", "j", "j", "5", "enter"], terminal_size=SMALL, run_before=settled)
+    assert snap_compare(app, terminal_size=SMALL, run_before=after("j", "j", "j", "j", "5", "enter"))
 
 
 def test_a_job_full_screen(snap_compare: Compare, tmp_path: Path) -> None:
-    assert snap_compare(app_for(tmp_path, middle()), press=["enter"], terminal_size=SMALL, run_before=settled)
+    assert snap_compare(app_for(tmp_path, middle()), terminal_size=SMALL, run_before=after("enter"))
 
 
 def with_files(tmp_path: Path, *, finished: bool = False) -> CoopdeckApp:
@@ -108,6 +120,7 @@ def test_a_pane(snap_compare: Compare, tmp_path: Path, pane: str, size: tuple[in
         await pilot.press("enter", pane)
         await settled(pilot)
         await pilot.press(*(("g", "space") if pane == "2" else ()))
+        await settled(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=pressed)
 
@@ -134,12 +147,7 @@ def test_a_pane_of_a_finished_job(
 def test_a_pane_under_the_table(snap_compare: Compare, tmp_path: Path) -> None:
     app = with_files(tmp_path)
 
-    async def pressed(pilot: Pilot[object]) -> None:
-        await settled(pilot)
-        await pilot.press("3", "tab")
-        await settled(pilot)
-
-    assert snap_compare(app, terminal_size=SMALL, run_before=pressed)
+    assert snap_compare(app, terminal_size=SMALL, run_before=after("3", "tab"))
 
 
 def test_held_and_paused(snap_compare: Compare, tmp_path: Path) -> None:
@@ -164,19 +172,11 @@ def test_finished(snap_compare: Compare, tmp_path: Path) -> None:
 def test_help(snap_compare: Compare, tmp_path: Path, size: tuple[int, int]) -> None:
     app = app_for(tmp_path, middle())
 
-    async def pressed(pilot: Pilot[object]) -> None:
-        await settled(pilot)
-        await pilot.press("question_mark")
-
-    assert snap_compare(app, terminal_size=size, run_before=pressed)
+    assert snap_compare(app, terminal_size=size, run_before=after("question_mark"))
 
 
 def test_stop(snap_compare: Compare, tmp_path: Path) -> None:
-    async def pressed(pilot: Pilot[object]) -> None:
-        await settled(pilot)
-        await pilot.press("Q")
-
-    assert snap_compare(app_for(tmp_path, middle()), terminal_size=SMALL, run_before=pressed)
+    assert snap_compare(app_for(tmp_path, middle()), terminal_size=SMALL, run_before=after("Q"))
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "160x45"])
@@ -194,7 +194,7 @@ def test_the_agents_of_a_job_and_its_containers(
     snap_compare: Compare, tmp_path: Path, down: int, size: tuple[int, int]
 ) -> None:
     app = app_for(tmp_path, hanging())
-    assert snap_compare(app, press=["j"] * down + ["enter", "5"], terminal_size=size, run_before=settled)
+    assert snap_compare(app, terminal_size=size, run_before=after(*["j"] * down, "enter", "5"))
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["colour", "plain"])
@@ -215,12 +215,7 @@ def test_first_contact(snap_compare: Compare, tmp_path: Path, plain: bool) -> No
     workshop = Workshop(look, set_up, tmp_path / "setup.log")
     app = FirstApp(workshop, Path("/srv/study"), ascii_only=plain, theme=PLAIN if plain else DARK)
 
-    async def pressed(pilot: Pilot[object]) -> None:
-        await settled(pilot)
-        await pilot.press("u")
-        await settled(pilot)
-
-    assert snap_compare(app, terminal_size=SMALL, run_before=pressed)
+    assert snap_compare(app, terminal_size=SMALL, run_before=after("u"))
 
 
 def test_the_list_of_sweeps(snap_compare: Compare) -> None:
@@ -236,11 +231,7 @@ def test_the_list_of_sweeps(snap_compare: Compare) -> None:
 def test_the_images(snap_compare: Compare, tmp_path: Path, theme: str) -> None:
     app = app_for(tmp_path, waiting(), theme=theme, ascii_only=theme == PLAIN)
 
-    async def opened(pilot: Pilot[object]) -> None:
-        await pilot.press("i")
-        await settled(pilot)
-
-    assert snap_compare(app, terminal_size=SMALL, run_before=opened)
+    assert snap_compare(app, terminal_size=SMALL, run_before=after("i"))
 
 
 @pytest.mark.parametrize("ascii_only", [False, True], ids=["dark", "plain-ascii"])

@@ -42,7 +42,7 @@ def rehearse(
         env=environ,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=True,
     )
     assert not done.stderr

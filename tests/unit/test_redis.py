@@ -20,6 +20,7 @@ from runner.adapters.redis_servers import Own, RedisFailed, RedisServers, own_ur
 from runner.adapters.redis_ways import IMAGE, OwnKind, ways
 from runner.adapters.strays import carriers
 from runner.model.plan import OWN_REDIS
+from tests.ports import closed_port
 
 Handler = Callable[[anyio.abc.SocketStream], Awaitable[None]]
 
@@ -86,9 +87,8 @@ def test_what_is_no_address_is_said(url: str) -> None:
 
 
 def test_nobody_there_is_said_with_the_address() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    assert anyio.run(ping, own_url(port)) == f"127.0.0.1:{port} cannot be reached: Connection refused"
+    with closed_port() as port:
+        assert anyio.run(ping, own_url(port)) == f"127.0.0.1:{port} cannot be reached: Connection refused"
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from runner.model import events as ev
 from runner.model.board import Board
 from runner.model.reduce import reduce
 from runner.model.rows import JobRow
-from runner.model.stall import stall_of
+from runner.model.stall import Stall, stall_of
 from tests.unit.fakes import jobs
 
 ROOT = Path(__file__).parents[2]
@@ -88,17 +88,23 @@ def test_a_hang_is_at_what_the_plan_says(tmp_path: Path, setting: str, where: st
         until(lambda: verdict().startswith(says))
 
 
-def test_retries_pile_up_and_then_it_goes_on(tmp_path: Path) -> None:
-    piled: list[str] = []
+def _stall_after(lines: list[bytes], folder: Path) -> Stall | None:
+    folder.mkdir(exist_ok=True)
+    (folder / "probe.jsonl").write_bytes(b"".join(lines))
+    return stall_of(seen(folder), json.loads(lines[-1])["at"], 600.0)
 
-    def watched() -> bool:
+
+def test_retries_pile_up_and_then_it_goes_on(tmp_path: Path) -> None:
+    def over() -> bool:
         row = seen(tmp_path)
-        stall = stall_of(row, time.time(), 600.0)
-        piled.extend([stall.says] if stall else [])
         return bool(row.agents) and all(agent.doing == "ended" for agent in row.agents)
 
-    with rehearsed(tmp_path, "solo", {"fault": "retries", "after": 0.5, "times": 7}, 60):
-        until(watched)
+    with rehearsed(tmp_path, "solo", {"fault": "retries", "after": 0.5, "times": 7}, 1000):
+        until(over)
+    # As who looked after each line would have seen it; in earnest nobody looks so often.
+    lines = (tmp_path / "probe.jsonl").read_bytes().splitlines(keepends=True)
+    looks = (_stall_after(lines[:number], tmp_path / "part") for number in range(1, len(lines)))
+    piled = [stall.says for stall in looks if stall]
     assert "waiting for the API, 6th retry of 10, RateLimitError" in piled
     assert list(tmp_path.glob("logs/x/*/*/*/*/result.json"))
     assert "as it raised RateLimitError" in (tmp_path / "output.log").read_text()

@@ -266,7 +266,7 @@ CANNOT = {
     "an import that fails": (IN_WARM_ONLY + "import no_such_module", "No module named 'no_such_module'"),
     "an import that exits": (IN_WARM_ONLY + "sys.exit(3)", "SystemExit: 3"),
     "a thread": (
-        "import threading, time; threading.Thread(target=time.sleep, args=(5,), name='busy', daemon=True).start()",
+        "import threading, time; threading.Thread(target=time.sleep, args=(600,), name='busy', daemon=True).start()",
         "threads are alive after the import (busy)",
     ),
     "a connection": ("import socket; KEPT = socket.socketpair()", "the import leaves open"),
