@@ -27,7 +27,7 @@ REHEARSAL = (sys.executable, "-P", "-m", "runner.rehearsal")
 COOPDECK = (sys.executable, "-P", "-m", "runner.cli")
 FAULTY_DAEMON = (sys.executable, "-P", "-m", "tests.faults.faulty_daemon")
 SWEEP = "s"
-READY_S = 60.0
+READY_S = 120.0
 
 
 class Unready(Exception):
@@ -131,13 +131,13 @@ class Bed:
             return []
         return [f"the finishing run ended with {ran.returncode}: {(ran.stderr or ran.stdout).strip()[-300:]}"]
 
-    def finish_with(self, runner: "subprocess.Popen[bytes]", timeout: float = 60) -> list[str]:
+    def finish_with(self, runner: "subprocess.Popen[bytes]", timeout: float = 120) -> list[str]:
         """The sweep comes to its end in this runner's hands."""
         if not until(lambda: runner.poll() is not None, timeout):
             return ["the sweep does not end"]
         return [f"the runner went down with {runner.returncode}: {self.last_words()}"] if runner.returncode else []
 
-    def settles(self, number: int, seconds: float = 60) -> bool:
+    def settles(self, number: int, seconds: float = 120) -> bool:
         """Whether so many jobs are settled in time."""
         return until(lambda: sum(row.settled for row in self.board().jobs.values()) >= number, seconds, 0.005)
 
@@ -167,7 +167,7 @@ def kill(runner: "subprocess.Popen[bytes]") -> None:
         runner.stdout.close()
 
 
-def ends(runner: "subprocess.Popen[bytes]", seconds: float = 60) -> bool:
+def ends(runner: "subprocess.Popen[bytes]", seconds: float = 120) -> bool:
     """Whether the runner ends by itself in time."""
     return until(lambda: runner.poll() is not None, seconds)
 
@@ -189,7 +189,7 @@ def attempts_up(root: Path) -> dict[int, str]:
     return found
 
 
-def until(true: Callable[[], object], seconds: float = 60.0, every_s: float = 0.02) -> bool:
+def until(true: Callable[[], object], seconds: float = 120.0, every_s: float = 0.02) -> bool:
     """Whether it became true in time."""
     deadline = time.monotonic() + seconds
     while not true():

@@ -18,7 +18,7 @@ from tests.faults.bed import SWEEP, Bed, attempts_up, kill, until
 from tests.faults.invariants import at_the_end, between
 
 JOBS = 4
-ANSWER_S = 30.0
+ANSWER_S = 60.0
 
 
 def then_killed(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:

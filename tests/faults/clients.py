@@ -22,7 +22,9 @@ from tests.faults.invariants import at_the_end
 from tests.faults.suite import Skipped
 
 NOBODY = 65534
-ANSWER_S = 2.0
+ANSWER_S = 20.0
+"""Whom a deaf client held up would wait for ever; a disk under load takes seconds for what is synced."""
+PAINT_S = 60.0
 GROWTH_MB = 48.0
 MINUTE_S = 60.0
 ASKED_A_SECOND = 20
@@ -49,7 +51,7 @@ def _end_well(bed: Bed) -> list[str]:
         wrong.append(f"the runner went down with {bed.runners[-1].returncode}: {bed.last_words()}")
     else:
         stopped = bed.coopdeck("stop", SWEEP, "--now")
-        if stopped.returncode or not until(lambda: bed.runners[-1].poll() is not None, 30):
+        if stopped.returncode or not until(lambda: bed.runners[-1].poll() is not None):
             wrong.append(f"the runner does not stop: {stopped.stderr}")
     (bed.folder / "faults.json").write_text('{"faults": []}')
     return wrong + bed.finish() + at_the_end(bed)
@@ -59,33 +61,34 @@ def killed_dashboards(folder: Path, seeded: random.Random, cases: int) -> Iterat
     """Each in a terminal of its own, at any moment from its start to a painted screen."""
     with _quiet_sweep(folder / "s") as bed:
         for case in range(cases):
-            wrong = _kill_dashboard(bed, seeded.uniform(0.3, 3.0) if case % 4 else 3.0)
+            wrong = _kill_dashboard(bed, seeded.uniform(0.3, 3.0), painted=case % 4 == 0)
             if bed.runners[-1].poll() is not None:
                 wrong.append(f"the runner went down with the dashboard: {bed.last_words()}")
-            elif not until(lambda: _attached(bed) == 1, 10, 0.2):
+            elif not until(lambda: _attached(bed) == 1, 60, 0.2):
                 wrong.append("the runner still counts the dead dashboard")
             if case == cases - 1:
                 wrong += _end_well(bed)
             yield wrong
 
 
-def _kill_dashboard(bed: Bed, after_s: float) -> list[str]:
+def _kill_dashboard(bed: Bed, after_s: float, *, painted: bool) -> list[str]:
+    """So long after its start, or as soon as it has painted."""
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(bed.folder)
         os.environ["TERM"] = "xterm-256color"
         os.execv(COOPDECK[0], [*COOPDECK, "attach", SWEEP])
-    deadline = time.monotonic() + after_s
-    painted = 0
+    deadline = time.monotonic() + (PAINT_S if painted else after_s)
+    written = b""
     os.set_blocking(terminal, False)
-    while time.monotonic() < deadline:
+    while time.monotonic() < deadline and not (painted and b"REHEARSAL" in written):
         with suppress(BlockingIOError, OSError):
-            painted += len(os.read(terminal, 65536))
+            written += os.read(terminal, 65536)
         time.sleep(0.02)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     os.close(terminal)
-    return ["the dashboard painted nothing in 3 s"] if after_s >= 3.0 and not painted else []
+    return [f"the dashboard painted nothing in {PAINT_S:g} s"] if painted and b"REHEARSAL" not in written else []
 
 
 def _attached(bed: Bed) -> int:
@@ -101,7 +104,7 @@ async def _ask_attached(bed: Bed) -> int:
         if update.link == "attached" and not update.whole:
             seen.append(update.attached)
 
-    with anyio.move_on_after(5):
+    with anyio.move_on_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(source.follow, take)
             while not seen:
@@ -275,7 +278,7 @@ def _as_nobody(path: Path) -> bytes:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(10)
+                client.settimeout(60)
                 client.connect(str(path))
                 client.sendall(frames.encode(frames.Hello(frames.PROTOCOL, __version__)))
                 while some := client.recv(4096):

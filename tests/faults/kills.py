@@ -92,7 +92,7 @@ def _kill_at(bed: Bed, point: str, number: int) -> list[str]:
         runner = bed.start(kill=[point, number])
     except Unready:
         runner = bed.runners[-1]
-    if not until(lambda: runner.poll() is not None, 60):
+    if not until(lambda: runner.poll() is not None):
         kill(runner)
         return ["the runner never passed here", *between(bed)]
     if runner.returncode != -9:
