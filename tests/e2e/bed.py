@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,11 @@ HELD = Fault("delay", seconds=300, after=2)
 
 
 def docker(*arguments: str) -> list[str]:
-    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=True)
+    ran = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True)
     return ran.stdout.split()
 
 
-def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> None:
+def until(true: Callable[[], object], says: str, within_s: float = 240.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {says}"
@@ -63,7 +64,7 @@ class Bed:
         self.program = program
         endpoint.plan(HELD)
 
-    def cli(self, *arguments: str, within_s: float = 120) -> "subprocess.CompletedProcess[str]":
+    def cli(self, *arguments: str, within_s: float = 240) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [sys.executable, "-P", "-m", "runner.cli", *arguments],
             cwd=self.folder,
@@ -93,10 +94,10 @@ class Bed:
         with subprocess.Popen(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True
         ) as running:
-            until(lambda: self.sweep.pid is not None, "the second runner is up")
-            time.sleep(1)
+            # One that only settles what was over may be gone again before it was seen.
+            until(lambda: self.sweep.pid is not None or running.poll() is not None, "the second runner is up")
             self.endpoint.plan()
-            out, _ = running.communicate(timeout=120)
+            out, _ = running.communicate(timeout=240)
         assert running.returncode == 0, out
         summary: dict[str, Any] = json.loads(out.splitlines()[-1])
         return summary
@@ -115,6 +116,18 @@ class Bed:
     def processes(self) -> list[int]:
         tokens = {attempt.token for row in self.board.jobs.values() for attempt in row.attempts}
         return [found.pid for found in carriers(tokens)]
+
+    def clean(self) -> None:
+        """Whatever a test has left, by whatever way it ended."""
+        self.endpoint.plan()
+        if self.sweep.pid is not None:
+            self.cli("stop", self.name, "--now")
+        for pid in self.processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        if left := self.containers():
+            # What goes by itself in the meantime is no trouble.
+            subprocess.run(["docker", "rm", "-f", *left], capture_output=True, timeout=120, check=False)
 
     def kill_runner(self) -> None:
         pid = self.sweep.pid

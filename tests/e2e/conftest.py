@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.dataset import IMAGES, write_dataset
 from tests.e2e.endpoint import ScriptedEndpoint
+from tests.ports import free_port
 
 DEFAULT_PROGRAM = Path.home() / ".cache/coopdeck-e2e/cooperbench-0.0.29/bin/cooperbench"
 IMAGE_SCRIPT = Path(__file__).with_name("image.sh")
@@ -40,7 +41,7 @@ def docker_engine() -> str:
     if not shutil.which("docker"):
         lacking("no docker program on PATH")
     command = ["docker", "version", "--format", "{{.Server.Version}}"]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     if answer.returncode:
         lacking(f"no Docker Engine answers: {answer.stderr.strip()}")
     return answer.stdout.strip()
@@ -66,8 +67,7 @@ def redis_url() -> Iterator[str]:
     """A Redis of our own on a free port, so that nobody's messages mix."""
     if not shutil.which("redis-server"):
         lacking("no redis-server on PATH")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
     try:
@@ -75,11 +75,11 @@ def redis_url() -> Iterator[str]:
         yield f"redis://127.0.0.1:{port}"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()

@@ -6,6 +6,7 @@
 
 import argparse
 import json
+import os
 import sys
 import threading
 import time
@@ -14,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, Self, get_args
+
+import psutil
 
 from tests.e2e import script
 from tests.e2e.meeting import Meeting
@@ -95,6 +98,7 @@ class ScriptedEndpoint:
         self._lock = threading.Lock()
         self._plan_changed = threading.Event()
         self._talks = 0
+        self._jobs: dict[int, int | None] = {}
         self._server = _Server(("127.0.0.1", port), _Handler)
         self._server.endpoint = self
 
@@ -142,8 +146,8 @@ class ScriptedEndpoint:
             self._plan_changed = threading.Event()
         self.meeting.expect_everybody()
 
-    def answer(self, request: dict[str, Any]) -> "Answer":
-        """The answer to one chat completions request; may take its time."""
+    def answer(self, request: dict[str, Any], asks_from: int = 0) -> "Answer":
+        """The answer to one chat completions request that came from this port; may take its time."""
         conversation = request.get("messages") or []
         caller = script.caller_of(conversation)
         if caller is None:
@@ -169,7 +173,7 @@ class ScriptedEndpoint:
                 plan_changed.wait(fault.seconds)
             else:
                 behaviour = fault.kind
-        answer = self._scripted(str(request.get("model")), caller, conversation, progress, behaviour)
+        answer = self._scripted(str(request.get("model")), caller, conversation, progress, behaviour, asks_from)
         with self._lock:
             self.answers[key] += 1
             if "send_message" in json.dumps(answer.body):
@@ -201,14 +205,16 @@ class ScriptedEndpoint:
         conversation: script.Conversation,
         progress: script.Progress,
         behaviour: script.Behaviour,
+        asks_from: int,
     ) -> "Answer":
         talk = progress.talk
         if talk is None:
             with self._lock:
                 self._talks += 1
                 talk = self._talks
+            self._jobs[talk] = process_at(asks_from) if caller.messaging else None
         elif caller.messaging:
-            self.meeting.arrive(talk, caller, progress.step)
+            self.meeting.arrive(talk, caller, progress.step, self._jobs.get(talk))
         waiting = behaviour != "loop" and script.wants_to_wait(caller, conversation, progress)
         step = script.WAIT if waiting else script.next_step(caller, progress.step, behaviour)
         if step.meet and not waiting:
@@ -234,6 +240,12 @@ class ScriptedEndpoint:
                 "deliveries": [asdict(delivery) for delivery in self.deliveries],
                 "faults": [asdict(fault) for fault in self._faults],
             }
+
+
+def process_at(port: int) -> int | None:
+    """The process on this machine that has a connection from this port."""
+    found = (one.pid for one in psutil.net_connections("tcp4") if one.laddr and one.laddr.port == port and one.raddr)
+    return next((pid for pid in found if pid not in (None, os.getpid())), None)
 
 
 @dataclass(frozen=True)
@@ -286,7 +298,7 @@ class _Handler(BaseHTTPRequestHandler):
             if self.path == "/v1/chat/completions":
                 if 1 in (body.get("max_tokens"), body.get("max_completion_tokens")):
                     return self._send(self.server.endpoint.ping(body, self.headers.get("Authorization", "")))
-                return self._send(self.server.endpoint.answer(body))
+                return self._send(self.server.endpoint.answer(body, self.client_address[1]))
             if self.path == "/_plan":
                 self.server.endpoint.plan(*_faults(body))
                 return self._send(Answer(200, self.server.endpoint.seen()))

@@ -28,9 +28,11 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
+
 HUB_HOST = "registry-1.docker.io"
 MEDIA = "application/vnd.docker.distribution.manifest.v2+json"
-UP_S = 60.0
+UP_S = 120.0
 
 
 def need_programs() -> None:
@@ -40,13 +42,6 @@ def need_programs() -> None:
         pytest.skip(f"{', '.join(missing)} not in PATH (Debian: docker-registry, docker.io, openssl, iproute2)")
     if os.geteuid() != 0:
         pytest.skip("a second dockerd needs root")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 class _QuietServer(ThreadingHTTPServer):
@@ -153,7 +148,8 @@ class Gate:
                     return
                 if blob and gate.corrupt and len(body) > 10_000:
                     body = body[:5000] + bytes(byte ^ 0xFF for byte in body[5000:5010]) + body[5010:]
-                step, sent = 65536, 0
+                # Slow or fast, a part is soon through: who is told to stop is seen to stop.
+                step, sent = 65536 if gate.rate is None else 8192, 0
                 while sent < len(body):
                     if blob and gate.cut_here(sent):
                         with suppress(OSError):
@@ -225,7 +221,7 @@ class Hub:
         for process in reversed(self._processes):
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

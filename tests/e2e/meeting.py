@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.e2e.script import Caller
 
-MEETING_SECONDS = 20.0
+MEETING_SECONDS = 90.0
 # With a peer that is known to get errors alone.
 SHORT_MEETING_SECONDS = 3.0
 
@@ -18,6 +18,7 @@ SHORT_MEETING_SECONDS = 3.0
 class _Talk:
     caller: Caller
     step: int
+    job: int | None = None
     peer: int | None = None
     given_up: bool = False
 
@@ -31,9 +32,10 @@ class Meeting:
         self._absent: set[tuple[int, str]] = set()
         self._closed = False
 
-    def arrive(self, talk: int, caller: Caller, step: int) -> None:
+    def arrive(self, talk: int, caller: Caller, step: int, job: int | None = None) -> None:
+        """`job` is the process that asks, where that is known."""
         with self._changed:
-            own = self._talks.setdefault(talk, _Talk(caller, step))
+            own = self._talks.setdefault(talk, _Talk(caller, step, job))
             own.step = step
             if own.peer is None:
                 self._find_peer(talk, own)
@@ -67,10 +69,10 @@ class Meeting:
         return own.given_up or (own.peer is not None and self._talks[own.peer].step >= step)
 
     def _find_peer(self, talk: int, own: _Talk) -> None:
-        # An agent does not know its pair, only its own feature and its peer's name. Two pairs of one
-        # task at the same time may be matched crosswise, which still has everybody started.
+        # An agent does not know its pair, only its own feature and its peer's name; but both are of one process.
         for other, candidate in self._talks.items():
-            strangers = candidate.peer is None and not candidate.given_up
+            one_job = None in (own.job, candidate.job) or own.job == candidate.job
+            strangers = candidate.peer is None and not candidate.given_up and one_job
             same_task = candidate.caller.task == own.caller.task
             if strangers and same_task and candidate.caller.agent == own.caller.peer:
                 own.peer, candidate.peer = other, talk

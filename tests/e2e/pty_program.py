@@ -25,9 +25,9 @@ class PtyProgram:
         self._ended = False
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
             os.chdir(folder)
             os.execve(argv[0], argv, {**os.environ, "TERM": "xterm-256color", **environ})
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
 
     @property
     def screen(self) -> str:
@@ -51,7 +51,7 @@ class PtyProgram:
         self._stream.feed(re.sub(rb"\x1b\[[?><=][0-9;]*[a-z$]+", b"", data))
         return bool(data)
 
-    def until(self, true: Callable[[str], bool], what: str, seconds: float = 40) -> str:
+    def until(self, true: Callable[[str], bool], what: str, seconds: float = 90) -> str:
         deadline = time.monotonic() + seconds
         while not true(self.screen):
             assert self.read(0.1), f"it ended before {what}\n{self.screen}"
@@ -73,7 +73,7 @@ class PtyProgram:
 
     def end(self) -> None:
         """Take the rest, if it ends by itself; else end it."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 90
         while not self._ended and time.monotonic() < deadline:
             self.read(0.1)
         if not self._ended:

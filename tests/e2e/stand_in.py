@@ -13,7 +13,7 @@ from pathlib import Path
 from runner.adapters.dataset import read_dataset
 
 VERSION = "0.0.29"
-WAIT_S = 40.0
+WAIT_S = 120.0
 
 _PROJECT = """\
 [build-system]

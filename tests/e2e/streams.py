@@ -56,13 +56,19 @@ CODEX: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
-def stand_in(events: list[dict[str, Any]], seconds: float) -> str:
-    """A program that writes these events, one after the other, and a patch where upstream looks for it."""
+GO_ON, LEAVE = "/tmp/go-on", "/tmp/leave"
+
+
+def stand_in(events: list[dict[str, Any]]) -> str:
+    """A program that writes these events and a patch where upstream looks; it waits before the last, and to leave."""
     return (
         "#!/usr/bin/env python3\nimport json, pathlib, sys, time\n"
         "if '--version' in sys.argv:\n    print('1.0.0 (stand-in)')\n    sys.exit()\n"
-        f"for event in json.loads({json.dumps(events)!r}):\n"
-        f"    print(json.dumps(event), flush=True)\n    time.sleep({seconds})\n"
+        "def wait(gate):\n    for _ in range(4800):\n"
+        "        time.sleep(0 if pathlib.Path(gate).exists() else 0.05)\n"
+        f"*events, last = json.loads({json.dumps(events)!r})\n"
+        "for event in events:\n    print(json.dumps(event), flush=True)\n"
+        f"wait({GO_ON!r})\nprint(json.dumps(last), flush=True)\nwait({LEAVE!r})\n"
         "pathlib.Path('/workspace/repo/patch.txt').write_text('diff --git a/x b/x\\nnew file mode 100644\\n"
         "--- /dev/null\\n+++ b/x\\n@@ -0,0 +1 @@\\n+x\\n')\n"
     )

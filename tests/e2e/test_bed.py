@@ -30,9 +30,9 @@ FEW_STEPS = "agent:\n  step_limit: 6\nmodel:\n  model_kwargs:\n    max_retries: 
 PLAN = (
     Fault("status", marker="toy-task1-feature3", status=503),
     Fault("loop", marker="toy-task2-feature3"),
-    # Time enough to kill its container after the first command.
-    Fault("delay", marker="toy-task2-feature2", agent="solo", after=1, seconds=1.5),
 )
+HELD = Fault("delay", marker="toy-task2-feature2", agent="solo", after=1, seconds=300)
+"""Until its container has been killed, after the first command."""
 
 
 @dataclass
@@ -71,7 +71,7 @@ class Bed:
 
     def finish(self) -> None:
         for name, job in self.jobs.items():
-            assert job.wait(180) == 0, self.output(name).read_text()
+            assert job.wait(500) == 0, self.output(name).read_text()
         self.jobs.clear()
 
     def label(self, name: str) -> str:
@@ -109,7 +109,7 @@ def bed(
     (folder / "few.yaml").write_text(FEW_STEPS)
     (folder / "docker-shim").write_text(DOCKER_SHIM)
     (folder / "docker-shim").chmod(0o755)
-    with ScriptedEndpoint(*PLAN) as endpoint, ExitStack() as cleaning:
+    with ScriptedEndpoint(*PLAN, HELD) as endpoint, ExitStack() as cleaning:
         bed = Bed(cooperbench_program, folder, toy_dataset, redis_url, endpoint)
         cleaning.callback(bed.clean)
         bed.run("killed", "solo", 2, "2,3")
@@ -119,6 +119,7 @@ def bed(
         bed.run("endless", "solo", 2, "1,3")
         _wait_until(lambda: endpoint.requests[("2/f2_f3", "solo")] > 1)
         subprocess.run(["docker", "kill", *bed.containers("killed")], capture_output=True, check=True)
+        endpoint.plan(*PLAN)
         bed.finish()
         for name in ("solo", "coop"):
             bed.start(f"eval-{name}", "eval", "-n", name, "--backend", "docker")
@@ -127,7 +128,7 @@ def bed(
 
 
 def _wait_until(true: Any) -> None:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)

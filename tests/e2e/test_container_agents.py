@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 
 from tests.e2e.dataset import IMAGES, REPO
-from tests.e2e.streams import CLAUDE, CODEX, SPENT_USD, stand_in
+from tests.e2e.streams import CLAUDE, CODEX, GO_ON, LEAVE, SPENT_USD, stand_in
 
 pytestmark = pytest.mark.docker
 
 TASK = 9
-PAUSE_S = 1.2
 NOTHING = "#!/bin/sh\nexit 0\n"
 
 
@@ -28,7 +27,7 @@ def image(toy_images: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory)
     """A toy image in which there is nothing left to install."""
     folder = tmp_path_factory.mktemp("image")
     programs = {
-        "apt-get": NOTHING, "npm": NOTHING, "claude": stand_in(CLAUDE, PAUSE_S), "codex": stand_in(CODEX, PAUSE_S)
+        "apt-get": NOTHING, "npm": NOTHING, "claude": stand_in(CLAUDE), "codex": stand_in(CODEX)
     }  # fmt: skip
     for name, text in programs.items():
         (folder / name).write_text(text)
@@ -70,17 +69,29 @@ def test_steps_and_tokens_are_seen_while_it_works(
 ) -> None:
     asked = ["run", "c", "--pairs", f"{REPO}/{TASK}/f1_f2", "--settings", "solo", "-m", model, "-a", agent]
     where = ["--dataset-dir", str(dataset), "--cooperbench", str(cooperbench_program)]
-    ran = subprocess.run(
-        [sys.executable, "-P", "-m", "runner.cli", *asked, *where, "--headless", "--json"],
-        cwd=tmp_path,
-        env={**os.environ, "ANTHROPIC_API_KEY": "sk-nobody", "OPENAI_API_KEY": "sk-nobody"},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    lines: list[dict[str, Any]] = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    lines: list[dict[str, Any]] = []
+    with (
+        open(tmp_path / "stderr", "w+") as errors,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "runner.cli", *asked, *where, "--headless", "--json"],
+            cwd=tmp_path,
+            env={**os.environ, "ANTHROPIC_API_KEY": "sk-nobody", "OPENAI_API_KEY": "sk-nobody"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as ran,
+    ):
+        for line in ran.stdout or ():
+            lines.append(json.loads(line))
+            # The agent is at work until it has been seen so far, and stays until all of it was.
+            if lines[-1]["type"] == "AgentSeen" and containers():
+                gates = [GO_ON] * (lines[-1]["steps"] >= 2)
+                gates += [LEAVE] * ((lines[-1]["steps"], lines[-1]["tokens"]) == (steps, tokens))
+                if gates:
+                    subprocess.run(["docker", "exec", *containers(), "touch", *gates], capture_output=True, check=False)
+        errors.seek(0)
+        said = errors.read()
+    assert ran.returncode == 0, said
     seen = [line for line in lines if line["type"] == "AgentSeen"]
     ended = next(number for number, line in enumerate(lines) if line["type"] == "AttemptEnded")
     live = [line for line in lines[:ended] if line["type"] == "AgentSeen" and line["doing"] != "ended"]
@@ -98,5 +109,9 @@ def test_steps_and_tokens_are_seen_while_it_works(
     told = [json.loads(line) for line in probe.read_text().splitlines()]
     assert [line["step"] for line in told if line["type"] == "step"] == list(range(1, steps + 1))
     assert sum(line["type"] == "exec_end" for line in told) == 2
+    assert containers() == []
+
+
+def containers() -> list[str]:
     named = ["docker", "ps", "-aq", "--filter", "label=coopdeck.sweep=c"]
-    assert subprocess.run(named, capture_output=True, text=True, check=True).stdout == ""
+    return subprocess.run(named, capture_output=True, text=True, check=True).stdout.split()

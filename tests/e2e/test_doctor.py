@@ -16,6 +16,7 @@ import pytest
 from runner.checks.machine import check_clock
 from runner.checks.wanted import Wanted
 from tests.e2e.dataset import write_dataset
+from tests.ports import closed_port
 
 HELP = "--no-auto-eval --agent-config --setting"
 GOOD_DOCKER = """
@@ -221,9 +222,8 @@ def test_no_dataset(machine: Machine) -> None:
 
 
 def test_a_wrong_redis_url(machine: Machine) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"redis://127.0.0.1:{server.getsockname()[1]}"
-    seen = machine.doctor("--settings", "coop-comm", "--redis", url)
+    with closed_port() as port:
+        seen = machine.doctor("--settings", "coop-comm", "--redis", f"redis://127.0.0.1:{port}")
     broken(seen, "redis", "cannot be reached: Connection refused", "correct --redis")
 
 
@@ -284,7 +284,7 @@ def test_a_misspelt_variable_and_one_that_is_only_a_flag(machine: Machine) -> No
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "runner.cli", "run", "s", "--subset", "lite", "-m", "openai/gpt-4o", "--dry-run"],
         cwd=machine.project, env=machine.environment | {"COOPDECK_FORCE": "1"}, capture_output=True, text=True,
-        timeout=60, check=False,
+        timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 2
     assert ran.stderr == (

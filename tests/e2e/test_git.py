@@ -34,7 +34,7 @@ PAIR = "1/f1_f2"
 
 
 def there(kind: str, name: str) -> bool:
-    asked = subprocess.run(["docker", kind, "inspect", name], capture_output=True, timeout=60, check=False)
+    asked = subprocess.run(["docker", kind, "inspect", name], capture_output=True, timeout=120, check=False)
     return asked.returncode == 0
 
 
@@ -62,7 +62,7 @@ def git_image(shared: None) -> None:
             env={**os.environ, "DOCKER_BUILDKIT": "0"},
             text=True,
             capture_output=True,
-            timeout=120,
+            timeout=300,
             check=True,
         )
 
@@ -75,7 +75,7 @@ def coopdeck(folder: Path, endpoint: ScriptedEndpoint, *arguments: str) -> "subp
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
 

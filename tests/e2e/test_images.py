@@ -70,7 +70,7 @@ def pull(
             meanwhile(supply)
 
     async def main() -> None:
-        with anyio.fail_after(90):
+        with anyio.fail_after(180):
             connection = Connection(lambda: connect({**os.environ, **hub.env}))
             await Puller(connection, QUICK).get(name, tell)
             connection.close()
@@ -92,7 +92,8 @@ def test_missing_images_are_pulled_with_progress_and_then_listed(empty: Hub, tmp
     assert told[-1]["state"] == "there"
     part = [line for line in told if 0 < line["done_bytes"] < line["total_bytes"]]
     assert part, told
-    assert {line["total_bytes"] for line in part} == {empty.sizes[ONE]}
+    # The engine tells of a layer when it begins; the registry, asked before, of all.
+    assert part[-1]["total_bytes"] == empty.sizes[ONE]
     listed = lines(images(empty, tmp_path, toy_dataset, "--json"))
     assert (listed[-1]["present"], listed[-1]["missing"]) == (2, 0)
     again = images(empty, tmp_path, toy_dataset, "pull")
@@ -151,25 +152,32 @@ def test_a_wrong_digest_fails_for_good(empty: Hub) -> None:
 
 
 def test_two_coopdecks_pull_an_image_once(empty: Hub, tmp_path: Path, toy_dataset: Path) -> None:
-    empty.gate.rate = MB / 2.5
+    # So slow that the second comes to it.
+    empty.gate.rate = MB / 50
     argv = [*COOPDECK, "images", "pull", "--json", "--subset", "all", "--dataset-dir", str(toy_dataset)]
-    both = [
-        subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, **empty.env}, stdout=subprocess.PIPE, text=True)
-        for _ in range(2)
-    ]
-    said = [one.communicate(timeout=90)[0] for one in both]
-    assert [one.returncode for one in both] == [0, 0]
-    assert any("another coopdeck pulls it" in text for text in said)
+    told = [tmp_path / "first", tmp_path / "second"]
+    both = []
+    for path in told:
+        with path.open("wb") as out:
+            both.append(subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, **empty.env}, stdout=out))
+    try:
+        until(lambda: any("another coopdeck pulls it" in path.read_text() for path in told))
+        empty.gate.rate = None
+        assert [one.wait(120) for one in both] == [0, 0]
+    finally:
+        for one in both:
+            one.kill()
+            one.wait()
     assert empty.gate.served < sum(empty.sizes.values()) + MB // 4
 
 
 def test_an_interrupted_pull_stops_and_the_next_one_completes(empty: Hub, tmp_path: Path, toy_dataset: Path) -> None:
-    empty.gate.rate = MB // 4
+    empty.gate.rate = MB // 20
     argv = [*COOPDECK, "images", "pull", "--json", "--subset", "all", "--dataset-dir", str(toy_dataset)]
     with subprocess.Popen(argv, cwd=tmp_path, env={**os.environ, **empty.env}, stdout=subprocess.PIPE) as one:
         until(lambda: empty.gate.served > 0)
         one.send_signal(signal.SIGINT)
-        one.communicate(timeout=40)
+        one.communicate(timeout=120)
     assert one.returncode == 130
     # What is in the sockets' buffers still comes; then nothing does.
     until(lambda: still(lambda: empty.gate.served))
@@ -178,7 +186,7 @@ def test_an_interrupted_pull_stops_and_the_next_one_completes(empty: Hub, tmp_pa
     assert images(empty, tmp_path, toy_dataset, "pull").returncode == 0
 
 
-def until(true: Callable[[], bool], within_s: float = 40.0) -> None:
+def until(true: Callable[[], bool], within_s: float = 120.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline
@@ -208,7 +216,7 @@ def test_an_engine_behind_ssh_and_a_context_is_reached(empty: Hub, tmp_path: Pat
     environment |= {"PATH": path, "DOCKER_CONFIG": str(tmp_path / "config"), "DOCKER_CONTEXT": "far"}
     ran = subprocess.run(
         [*COOPDECK, "images", "--json", "--subset", "all", "--dataset-dir", str(toy_dataset)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     assert lines(ran)[-1]["present"] == 1
@@ -249,7 +257,8 @@ def test_jobs_whose_image_is_there_run_while_the_other_image_comes(
     empty: Hub, tmp_path: Path, toy_dataset: Path
 ) -> None:
     pull(empty, ONE)
-    empty.gate.rate = MB / 20
+    # For minutes, were it not let go.
+    empty.gate.rate = MB / 100
 
     def three_have_ended(events: list[dict[str, Any]]) -> None:
         if sum(event["type"] == "AttemptEnded" for event in events) == 3:
@@ -319,19 +328,19 @@ def odd_images(toy_images: tuple[str, ...]) -> Iterator[dict[str, str]]:
         built = subprocess.run(
             ["docker", "build", "--quiet", "--tag", f"coopdeck-e2e-odd:{kind}", "-"],
             input=f"FROM {toy_images[0]}\n{recipe}\n", env={**os.environ, "DOCKER_BUILDKIT": "0"},
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert built.returncode == 0, built.stderr
         made[kind] = built.stdout.strip().splitlines()[-1]
     yield made
     subprocess.run(["docker", "rmi", "--force", *(f"coopdeck-e2e-odd:{kind}" for kind in RECIPES)],
-                   capture_output=True, check=False, timeout=60)  # fmt: skip
+                   capture_output=True, check=False, timeout=120)  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", RECIPES)
 def test_a_look_into_an_image_tells_whether_jobs_can_use_it(odd_images: dict[str, str], kind: str) -> None:
     engine = connect(os.environ)
-    verdict = check(engine, kind, odd_images[kind], answer_s=5)
+    verdict = check(engine, kind, odd_images[kind], answer_s=5 if kind == "bash-hangs" else 60)
     assert (verdict.good, verdict.says) == (not VERDICTS[kind], VERDICTS[kind])
     assert odd_images[kind] not in {made["ImageID"] for made in left(engine)}
     engine.close()

@@ -65,7 +65,7 @@ def ran(launcher: str, folder: Path, program: Path, dataset: Path, redis: str) -
             env={**os.environ, **endpoint.environment},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=500,
             check=False,
         )
         assert done.returncode == 1, done.stdout + done.stderr
@@ -92,7 +92,8 @@ def test_where_it_can_be_attempts_are_forked(both: tuple[Ran, Ran]) -> None:
     forked, plain = both
     assert len(list(forked.attempts.glob("*/1/claim"))) == 4
     assert not list(plain.attempts.glob("*/1/claim"))
-    assert (forked.log, plain.log) == ("", "")
+    # A slow engine may be told of; nothing else.
+    assert [line for log in (forked.log, plain.log) for line in log.splitlines() if "Docker" not in line] == []
     assert forked.board.runner is not None
     assert forked.board.runner.not_warm == ""
 

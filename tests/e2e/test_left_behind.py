@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -49,13 +48,7 @@ def bed(
     launcher = getattr(request, "param", "auto")
     bed.arguments += ["--launcher", launcher]
     yield bed
-    endpoint.plan()
-    if bed.sweep.pid is not None:
-        bed.cli("stop", bed.name, "--now")
-    for pid in bed.processes():
-        os.kill(pid, signal.SIGKILL)
-    if left := bed.containers():
-        docker("rm", "-f", *left)
+    bed.clean()
     assert bool(forked(bed)) == (launcher == "auto"), "it was the other launcher that was tested"
 
 
@@ -81,12 +74,10 @@ def test_a_teams_volume_goes_with_its_containers_and_nobody_elses(others: None) 
         environment = {**os.environ, "COOPDECK_SWEEP": "team", "COOPDECK_TOKEN": mark}
         mount = ["--volume", f"{volumes[mark]}:/workspace/shared"]
         run = [str(SHIM), "run", "-d", "--rm", *mount, "--entrypoint", "/bin/bash", IMAGES[0], "-c", "sleep 2h"]
-        subprocess.run(run, env=environment, capture_output=True, timeout=60, check=True)
-    docked = DockerContainers(os.environ, volumes=True)
+        subprocess.run(run, env=environment, capture_output=True, timeout=120, check=True)
+    docked = DockerContainers(os.environ, volumes=True, wait_s=60)
     try:
-        began = time.monotonic()
         assert anyio.run(docked.remove, {token}) == 3
-        print(f"two containers and a volume took {time.monotonic() - began:.2f} s")
         assert volumes[token] not in docker("volume", "ls", "-q")
         assert volumes[another] in docker("volume", "ls", "-q")
         assert len(docker("ps", "-q", "--filter", f"label=coopdeck.token={another}")) == 1
@@ -124,8 +115,9 @@ def test_attempts_outlive_the_process_that_forked_them_which_is_replaced(bed: Be
     assert sum(bed.endpoint.requests.values()) == 3 * ANSWERS_OF_A_JOB
     assert forked(bed) == 3
     log = (bed.folder / ".coopdeck" / "sweeps" / bed.name / "runner.log").read_text()
-    assert log.count("\n") == 1
-    assert "the warm process died (killed by SIGKILL); the next attempt gets another" in log
+    # A slow engine may be told of besides.
+    (said,) = (line for line in log.splitlines() if "Docker" not in line)
+    assert "the warm process died (killed by SIGKILL); the next attempt gets another" in said
     assert not psutil.pid_exists(parent)
     assert bed.containers() == []
     assert bed.processes() == []
@@ -143,9 +135,7 @@ def test_of_attempts_whose_time_is_up_nothing_is_left(bed: Bed) -> None:
 
 def test_stopped_now_nothing_is_left_and_both_jobs_can_go_on(bed: Bed) -> None:
     bed.start()
-    began = time.monotonic()
     assert bed.cli("stop", bed.name, "--now").returncode == 0
-    print(f"stop --now took {time.monotonic() - began:.1f} s")
     assert bed.sweep.pid is None
     assert bed.containers() == []
     assert bed.processes() == []
@@ -161,7 +151,7 @@ def test_a_cancelled_attempts_container_goes_alone_and_clean_takes_what_the_kill
     cancelled, killed = bed.board.order
     assert ask(bed.sweep, lambda _: [Cancel(cancelled)])[0].ok
     until(lambda: bed.board.jobs[cancelled].state == "cancelled", "the job is cancelled")
-    until(lambda: len(bed.containers()) == 1, "its container is gone", within_s=10)
+    until(lambda: len(bed.containers()) == 1, "its container is gone")
 
     running = json.loads(bed.cli("clean", "--json").stdout)
     assert running["containers"] == []

@@ -34,14 +34,14 @@ SOLO = f"solo.{REPO}."
 CALM, LIMITED, KILLED, REQUEUED = (SOLO + pair for pair in ("1.f1_f2", "1.f1_f3", "2.f1_f2", "2.f1_f3"))
 COOP, UNPRICED = f"coop-comm.{REPO}.1.f1_f2", SOLO + "1.f1_f2"
 PLAN = (
-    # Slower than the runner looks, so that it sees every step.
-    Fault("delay", marker="toy-task1-feature2", seconds=1.5),
+    # Slower than the runner looks, so that it sees every step; others wait as long for their retries.
+    Fault("delay", marker="toy-task1-feature2", seconds=4),
     Fault("status", marker="toy-task1-feature3", after=1, status=429, times=4),
     Fault("hang", marker="toy-task2-feature2", after=2),
     Fault("hang", marker="toy-task2-feature3", after=1, times=1),
 )
 PRICES = '[prices."openai/mine"]\ninput = 2.5\noutput = 10\n'
-MOST_S = 240.0
+MOST_S = 500.0
 
 
 @dataclass
@@ -106,7 +106,7 @@ class Seen:
     coop: Deck
     unpriced: Deck
     letters: dict[str, tuple[float, float]]
-    """By sender: when the probe says that the message was sent, and when the talk pane's source told of it."""
+    """By sender: when the probe says that the message was sent, and when the talk pane's source last lacked it."""
     requeue: str
 
 
@@ -140,12 +140,14 @@ def seen(
         killed = False
         requeue: subprocess.Popen[str] | None = None
         deadline = time.monotonic() + MOST_S
-        looked = 0.0
+        looked = before = 0.0
         while not all(deck.over for deck in decks):
             assert time.monotonic() < deadline, "\n".join(deck.said() for deck in decks)
+            now = time.time()
             for _, record in talk.advance().records:
                 if record.get("type") == "message_sent":
-                    letters.setdefault(str(record["from"]), (float(record["at"]), time.time()))
+                    letters.setdefault(str(record["from"]), (float(record["at"]), before))
+            before = now
             if time.monotonic() - looked > 0.4:
                 looked = time.monotonic()
                 # Two answers, and a third that never comes: everything that it spent is known.
@@ -211,10 +213,8 @@ def test_a_jobs_containers_are_known(seen: Seen) -> None:
 
 def test_a_message_is_in_the_talk_within_a_second_of_being_sent(seen: Seen) -> None:
     assert set(seen.letters) == {"agent1", "agent2"}
-    delays = [told - sent for sent, told in seen.letters.values()]
-    # This test may itself have been kept waiting once, beside everything else that runs here.
-    assert min(delays) < 1.0
-    assert max(delays) < 5.0
+    # A test that was itself kept waiting has not looked in that time.
+    assert max(missing - sent for sent, missing in seen.letters.values()) < 1.0
     for sender, (sent, _) in seen.letters.items():
         assert sent >= seen.coop.endpoint.told_to_send[sender]
 

@@ -44,7 +44,7 @@ class Machine:
             self.until(lambda: self.runner() != "", "a runner")
             self.root(*meanwhile)
         self.root("touch", "/tmp/leave")
-        return session.communicate(timeout=60)[0]
+        return session.communicate(timeout=240)[0]
 
     def runner(self) -> str:
         return self.root("pgrep", "-u", USER, "-f", "runner.daemon").strip()
@@ -58,7 +58,7 @@ class Machine:
 
     def until(self, true: object, what: str) -> None:
         assert callable(true)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not true():
             assert time.monotonic() < deadline, f"never seen: {what}"
             time.sleep(0.2)
@@ -80,7 +80,7 @@ def machine() -> Iterator[Machine]:
         if booted.returncode:
             pytest.skip(f"systemd does not start in a container here: {booted.stderr.strip()[-200:]}")
         made = Machine(name)
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + 120
         while made.root("systemctl", "is-system-running").strip() not in {"running", "degraded"}:
             if time.monotonic() > deadline:
                 pytest.skip("systemd does not come up in a container here")
@@ -110,7 +110,7 @@ def test_where_logind_kills_the_user_is_warned_and_the_sweep_can_go_on_afterward
     assert WARNED in seen
     assert "loginctl enable-linger" in seen
     machine.logged_out()
-    assert not machine.runner()
+    machine.until(lambda: not machine.runner(), "the runner's end")
     assert "running" in machine.login(RUN, "status")
 
 

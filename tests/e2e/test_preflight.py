@@ -1,13 +1,13 @@
 """The preflight of `coopdeck run` against a real litellm and the scripted endpoint: what it says, what it costs.
 
-All sweeps are started at the same time: each is 4 s of importing litellm.
+Some sweeps are started at the same time: each is 4 s of importing litellm, and the preflight does not wait for ever.
 """
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,12 @@ import pytest
 
 from tests.e2e.dataset import REPO
 from tests.e2e.endpoint import KEY, PING, Fault, ScriptedEndpoint
+from tests.ports import closed_port
 
 pytestmark = pytest.mark.docker
 
 SECRET = "sk-very-secret-0123456789"
+AT_ONCE = 3
 CONFIG = "model:\n  model_kwargs:\n    api_base: {}\n"
 
 
@@ -35,12 +37,9 @@ class Case:
     environment: dict[str, str] = field(default_factory=dict)
     in_config: bool = False
     """The address stands in the agent configuration, not in the environment."""
+    dead: bool = False
+    """Nothing listens at the address."""
     status: int = 3
-
-
-def _closed() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return f"http://127.0.0.1:{server.getsockname()[1]}/v1"
 
 
 CASES = {
@@ -55,7 +54,7 @@ CASES = {
                              base=lambda base: base.replace("/v1", "/v2"), in_config=True,
                              environment={"COHERE_API_KEY": KEY}),
     "wrong model": Case("has no model openai/gpt-4p, or the key may not use it; correct -m", 1, model="openai/gpt-4p"),
-    "dead endpoint": Case("nothing listens at http://127.0.0.1:", 0, base=lambda base: _closed()),
+    "dead endpoint": Case("nothing listens at http://127.0.0.1:", 0, dead=True),
     # A doubt holds nothing up.
     "rate limit": Case("knows the key for openai/gpt-4o, but limits its rate now; wait, or use fewer slots", 1,
                        faults=(Fault("status", agent=PING, status=429),), status=0),
@@ -80,33 +79,34 @@ def runs(
 ) -> Iterator[dict[str, Run]]:
     """Every case's `coopdeck run`, over."""
     with ExitStack() as stack:
-        started = {}
-        for name, case in CASES.items():
+        prepared = []
+        for case in CASES.values():
             folder = tmp_path_factory.mktemp("preflight")
             endpoint = stack.enter_context(ScriptedEndpoint(*case.faults))
             base = case.base(endpoint.base_url)
+            if case.dead:
+                base = f"http://127.0.0.1:{stack.enter_context(closed_port())}/v1"
             environment = os.environ | endpoint.environment | {"OPENAI_BASE_URL": base} | case.environment
             arguments = ["-m", case.model, "--settings", "solo", "--pairs", f"{REPO}/1/f1_f2"]
             arguments += ["--dataset-dir", str(toy_dataset), "--cooperbench", str(cooperbench_program), "--detach"]
             if case.in_config:
                 (folder / "agent.yaml").write_text(CONFIG.format(base))
                 arguments += ["--agent-config", "agent.yaml"]
-            command = [sys.executable, "-P", "-m", "runner.cli", "run", "s", *arguments]
-            process = subprocess.Popen(
-                command, cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            )  # fmt: skip
-            stack.callback(process.kill)
-            started[name] = (process, endpoint, folder)
-        done = {}
-        for name, (process, endpoint, folder) in started.items():
-            out, err = process.communicate(timeout=240)
-            if process.returncode == 0:
-                stop = [sys.executable, "-P", "-m", "runner.cli", "stop", "s", "--now"]
-                subprocess.run(stop, cwd=folder, capture_output=True, timeout=120, check=False)
-            pings = len(endpoint.pings) + sum(path != "/v1/chat/completions" for path in endpoint.requested)
-            done[name] = Run(process.returncode, err, out, pings, folder)
-        yield done
+            prepared.append((arguments, folder, environment, endpoint))
+        with ThreadPoolExecutor(AT_ONCE) as some:
+            yield dict(zip(CASES, some.map(lambda one: _run(*one), prepared), strict=True))
+
+
+def _run(arguments: list[str], folder: Path, environment: dict[str, str], endpoint: ScriptedEndpoint) -> Run:
+    command = [sys.executable, "-P", "-m", "runner.cli"]
+    ran = subprocess.run(
+        [*command, "run", "s", *arguments], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
+        capture_output=True, timeout=300, check=False,
+    )  # fmt: skip
+    if ran.returncode == 0:
+        subprocess.run([*command, "stop", "s", "--now"], cwd=folder, capture_output=True, timeout=300, check=False)
+    pings = len(endpoint.pings) + sum(path != "/v1/chat/completions" for path in endpoint.requested)
+    return Run(ran.returncode, ran.stderr, ran.stdout, pings, folder)
 
 
 @pytest.mark.parametrize("name", CASES)

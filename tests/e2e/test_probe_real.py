@@ -94,7 +94,7 @@ def probed(
             running.append(job)
         try:
             for job in running:
-                assert job.wait(240) == 0
+                assert job.wait(500) == 0
         finally:
             for job in running:
                 job.kill()

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from runner.model.supplies import Supply, waiting
 from tests.e2e.conftest import lacking
 from tests.e2e.dataset import REPO
 from tests.e2e.endpoint import Fault, ScriptedEndpoint
+from tests.ports import free_port
 
 pytestmark = pytest.mark.docker
 
@@ -38,7 +38,7 @@ HELD = Fault("delay", seconds=300, after=2)
 """Every agent gets two answers and waits for the third: its job is in its middle."""
 
 
-def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> None:
+def until(true: Callable[[], object], says: str, within_s: float = 240.0) -> None:
     deadline = time.monotonic() + within_s
     while not true():
         assert time.monotonic() < deadline, f"not within {within_s:g} s: {says}"
@@ -46,7 +46,7 @@ def until(true: Callable[[], object], says: str, within_s: float = 120.0) -> Non
 
 
 def docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=120, check=True).stdout
+    return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=240, check=True).stdout
 
 
 class Bed:
@@ -72,7 +72,7 @@ class Bed:
     def cli(self, *arguments: str) -> str:
         command = [sys.executable, "-P", "-m", "runner.cli", *arguments]
         ran = subprocess.run(
-            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=self._environment, capture_output=True, text=True, timeout=240, check=False
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
         return ran.stdout
@@ -142,7 +142,7 @@ class Given:
     def start(self) -> None:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
-        until(lambda: not anyio.run(ping, own_url(self.port)), "the given Redis answers", 40)
+        until(lambda: not anyio.run(ping, own_url(self.port)), "the given Redis answers")
 
     def kill(self) -> None:
         if self.process is not None:
@@ -152,9 +152,7 @@ class Given:
 
 @pytest.fixture
 def given(needs_server: None) -> Iterator[Given]:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    given = Given(port)
+    given = Given(free_port())
     yield given
     given.kill()
 
@@ -198,14 +196,14 @@ def test_a_private_one_comes_back_and_outlives_the_runner_for_as_long_as_it_is_n
     (first,) = bed.servers()
     address = bed.redis.address
     os.kill(first, signal.SIGKILL)
-    until(lambda: bed.servers() not in ([], [first]) and bed.redis.state == "there", "it is back", 40)
+    until(lambda: bed.servers() not in ([], [first]) and bed.redis.state == "there", "it is back")
     assert bed.redis.address == address
     (second,) = bed.servers()
 
     runner = bed.places.runner_pid("s")
     assert runner
     os.kill(runner, signal.SIGKILL)
-    until(lambda: bed.places.runner_pid("s") is None, "the runner is gone", 40)
+    until(lambda: bed.places.runner_pid("s") is None, "the runner is gone")
     shape = json.loads(bed.cli("clean", "--yes", "--json"))
     assert (shape["processes"], shape["still_running"]) == ([], {"s": 1})
     assert bed.servers() == [second]

@@ -49,7 +49,7 @@ class Project:
     def setup(self, *flags: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [*COMMAND, *flags], cwd=self.folder, env=self.environ,
-            capture_output=True, text=True, timeout=120, check=False,
+            capture_output=True, text=True, timeout=300, check=False,
         )  # fmt: skip
 
     def steps(self, *flags: str, status: int = 0) -> dict[str, dict[str, Any]]:
@@ -107,7 +107,7 @@ def project(tmp_path: Path, python: Path) -> Iterator[Project]:
 
 def kill(setup: "subprocess.Popen[str]") -> None:
     setup.send_signal(signal.SIGKILL)
-    setup.communicate(timeout=40)
+    setup.communicate(timeout=120)
 
 
 def test_it_makes_everything_once_and_then_finds_it_there(project: Project) -> None:
@@ -151,7 +151,7 @@ def test_ended_politely_it_leaves_nothing_half_done(project: Project) -> None:
     setup = project.start()
     project.stand_in.reached("install")
     setup.terminate()
-    setup.communicate(timeout=40)
+    setup.communicate(timeout=120)
     assert setup.returncode == 143
     assert project.builds() == []
 
@@ -164,8 +164,8 @@ def test_two_at_once_do_it_once(project: Project) -> None:
     assert second.stdout is not None
     assert f"waits for another coopdeck setup (pid {first.pid})" in second.stdout.readline()
     project.stand_in.go("install")
-    told = second.communicate(timeout=60)[0]
-    first.communicate(timeout=60)
+    told = second.communicate(timeout=240)[0]
+    first.communicate(timeout=240)
     assert (first.returncode, second.returncode) == (0, 0)
     assert told.count("there already") == 5
     project.complete()

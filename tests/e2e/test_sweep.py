@@ -46,7 +46,7 @@ def swept(
             env={**os.environ, **endpoint.environment},
             capture_output=True,
             text=True,
-            timeout=420,
+            timeout=600,
             check=False,
         )
         return Swept(folder, cooperbench_program, toy_dataset, endpoint, ran)
@@ -166,7 +166,7 @@ def test_run_again_it_skips_what_is_there_and_buys_nothing(swept: Swept) -> None
         cwd=swept.folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     summary = json.loads(ran.stdout.splitlines()[-1])

@@ -7,12 +7,15 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.adapters.places import Places
 from tests.e2e.conftest import lacking
 
 COOPDECK = f"{sys.executable} -P -m runner.cli"
@@ -21,8 +24,9 @@ COOPDECK = f"{sys.executable} -P -m runner.cli"
 class Terminal:
     """One tmux server of our own with one window."""
 
-    def __init__(self, name: str, folder: Path, columns: int = 80, rows: int = 24) -> None:
-        self._server = ["tmux", "-L", name, "-f", "/dev/null"]
+    def __init__(self, folder: Path, columns: int = 80, rows: int = 24) -> None:
+        # A name that no other run of the same test has, nor one that was killed has left.
+        self._server = ["tmux", "-L", f"coopdeck-{uuid.uuid4().hex[:12]}", "-f", "/dev/null"]
         self.folder = folder
         self._tmux(
             "new-session", "-d", "-s", "s", "-x", str(columns), "-y", str(rows), "-c", str(folder), "bash --norc"
@@ -39,11 +43,11 @@ class Terminal:
     def screen(self) -> str:
         return self._tmux("capture-pane", "-p", "-t", "s")
 
-    def shows(self, *words: str, seconds: float = 40) -> str:
+    def shows(self, *words: str, seconds: float = 90) -> str:
         """Wait until all words are on the screen; the screen."""
         return self.until(lambda screen: all(word in screen for word in words), f"{words}", seconds)
 
-    def until(self, true: Callable[[str], bool], what: str, seconds: float = 40) -> str:
+    def until(self, true: Callable[[str], bool], what: str, seconds: float = 90) -> str:
         deadline = time.monotonic() + seconds
         while not true(screen := self.screen()):
             assert time.monotonic() < deadline, f"never seen: {what}\n{screen}"
@@ -54,7 +58,7 @@ class Terminal:
         subprocess.run([*self._server, "kill-server"], capture_output=True, check=False)
 
     def _tmux(self, *arguments: str) -> str:
-        ran = subprocess.run([*self._server, *arguments], capture_output=True, text=True, check=True, timeout=20)
+        ran = subprocess.run([*self._server, *arguments], capture_output=True, text=True, check=True, timeout=90)
         return ran.stdout
 
 
@@ -70,7 +74,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def terminal(project: Path) -> Iterator[Terminal]:
-    made = Terminal(f"coopdeck-{project.name[:40]}", project)
+    made = Terminal(project)
     yield made
     made.kill()
 
@@ -78,9 +82,13 @@ def terminal(project: Path) -> Iterator[Terminal]:
 def _coopdeck(folder: Path, *arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-P", "-m", "runner.cli", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     return ran.stdout
+
+
+def _report(folder: Path) -> dict[str, Any]:
+    return dict(json.loads(_coopdeck(folder, "report", "t", "--json")))
 
 
 def test_the_demo_opens_moves_pauses_detaches_and_is_found_again(terminal: Terminal) -> None:
@@ -119,8 +127,8 @@ def test_a_job_is_cancelled_and_retried_with_keys(terminal: Terminal) -> None:
     terminal.shows("What it has spent is lost.")
     terminal.press("y")
     terminal.shows("cancelled")
-    report = json.loads(_coopdeck(terminal.folder, "report", "t", "--json"))
-    assert report["cancelled"] == 1
+    # The word may be the answer to the key: the job ends a moment later.
+    terminal.until(lambda _: _report(terminal.folder)["cancelled"] == 1, "the end of the job")
     terminal.press("d")
     terminal.shows("goes on in the background")
 
@@ -129,8 +137,8 @@ def test_the_runner_outlives_the_terminal_and_two_dashboards_see_the_same(termin
     terminal.type(f"{COOPDECK} run t --rehearse --speed 2 --subset lite --smoke 5 -c 2")
     terminal.shows("REHEARSAL x2", "running")
     terminal.kill()
-    first = Terminal(f"coopdeck-a-{project.name[:30]}", project)
-    second = Terminal(f"coopdeck-b-{project.name[:30]}", project, columns=160, rows=45)
+    first = Terminal(project)
+    second = Terminal(project, columns=160, rows=45)
     try:
         for one in (first, second):
             one.type(f"{COOPDECK} attach t")
@@ -184,15 +192,17 @@ def test_a_killed_dashboard_leaves_a_sane_terminal(terminal: Terminal) -> None:
 
 
 def test_attach_offers_to_go_on_when_the_runner_was_killed(terminal: Terminal, project: Path) -> None:
-    terminal.type(f"{COOPDECK} run t --rehearse --speed 20 --subset lite --smoke 2 --settings solo -c 1 --detach")
+    terminal.type(f"{COOPDECK} run t --rehearse --speed 10 --subset lite --smoke 2 --settings solo -c 1 --detach")
     terminal.shows("in the background")
-    pid = json.loads(_coopdeck(project, "status", "t", "--json"))["runner_pid"]
+    # From its lock: until a command would have told it, the sweep may be over.
+    pid = Places(project).runner_pid("t")
+    assert pid
     os.kill(pid, signal.SIGKILL)
     terminal.type(f"clear; {COOPDECK} attach t")
     terminal.shows("gone without a last word", "go on with them? [Y/n]")
     terminal.press("Enter")
-    terminal.shows("REHEARSAL x20", "2/2", "finished")
-    report = json.loads(_coopdeck(project, "report", "t", "--json"))
+    terminal.shows("REHEARSAL x10", "2/2", "finished")
+    report = _report(project)
     assert (report["results"], report["failed"]) == (2, 0)
 
 
