@@ -48,6 +48,7 @@ class _Watcher:
         self._attached = 1
         self._stuck = StuckLines(as_json=as_json)
         self._gone = False
+        self._unread = False
         self.board = Board()
         for envelope in read_envelopes(self._ledger):
             if envelope.seq > last_seq:
@@ -62,7 +63,7 @@ class _Watcher:
             await self._over.wait()
             tasks.cancel_scope.cancel()
         # The next command must not find the sweep owned by a runner that is about to end.
-        with anyio.move_on_after(LET_GO_S if self._interrupts < 3 else 0):
+        with anyio.move_on_after(0 if self._interrupts >= 3 or self._unread else LET_GO_S):
             while self._places.runner_pid(self._sweep) is not None and not self._detached:  # noqa: ASYNC110 - a lock tells nobody that it is let go
                 await anyio.sleep(0.02)
         self._catch_up()
@@ -97,6 +98,8 @@ class _Watcher:
             if isinstance(error, Refused):
                 raise UsageRefused(str(error)) from None
             self._gone = self._places.runner_pid(self._sweep) is None
+            # Nobody reads the lines any more; the runner goes on.
+            self._unread = isinstance(error, BrokenPipeError)
         self._over.set()
 
     async def _tell_stuck(self) -> None:

@@ -60,6 +60,7 @@ class Bed:
             str(dataset),
             "--cooperbench",
             str(program),
+            "--no-ping",
         ]
         self.program = program
         endpoint.plan(HELD)
@@ -89,7 +90,7 @@ class Bed:
 
     def go_on(self) -> dict[str, Any]:
         """`coopdeck run SWEEP` until it is over; its summary."""
-        arguments = ["run", self.name, "--cooperbench", str(self.program), "--headless", "--json"]
+        arguments = ["run", self.name, "--cooperbench", str(self.program), "--no-ping", "--headless", "--json"]
         command = [sys.executable, "-P", "-m", "runner.cli", *arguments]
         with subprocess.Popen(
             command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, text=True

@@ -82,7 +82,16 @@ def coopdeck(folder: Path, endpoint: ScriptedEndpoint, *arguments: str) -> "subp
 
 def run(folder: Path, endpoint: ScriptedEndpoint, program: Path, dataset: Path, redis: str) -> Any:
     asked = ["run", "shared", "--pairs", f"{REPO}/{PAIR}", "--settings", "coop-comm", "--git", "--redis", redis]
-    how = ["-m", "openai/gpt-4o", "--dataset-dir", str(dataset), "--cooperbench", str(program), "--headless"]
+    how = [
+        "-m",
+        "openai/gpt-4o",
+        "--dataset-dir",
+        str(dataset),
+        "--cooperbench",
+        str(program),
+        "--headless",
+        "--no-ping",
+    ]
     return coopdeck(folder, endpoint, *asked, *how)
 
 

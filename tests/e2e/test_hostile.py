@@ -71,27 +71,27 @@ def test_the_dashboard_shows_it_all_and_means_every_byte(tmp_path: Path, ascii_o
         for _ in range(2 if ascii_only else 4):
             for pane in "12345":
                 shown.press(pane)
-                shown.settle(0.2)
+                shown.settle(0.12)
                 assert not _BAD.search(shown.screen.replace("\n", ""))
             shown.press("j")
         for keys in ("p", "gkkk\r", "1g ", "2g ", "w\x1b[C", "wf", "3g  ", "4g  ", "5y", *"[]sx/nXni\x1bh\x1b"):
             # As somebody would who pastes what an agent has printed.
             pasted = f"\x1b[200~{NAME.replace(chr(27), '')}\x1b]0;x\x07\x1b[201~\r" if keys == "/" else ""
             shown.press(keys + pasted)
-            shown.settle(0.2)
+            shown.settle(0.12)
             assert not _BAD.search(shown.screen.replace("\n", ""))
         shown.press("n")
-        shown.settle(0.2)
+        shown.settle(0.12)
         shown.press("?")
-        shown.settle(0.2)
+        shown.settle(0.12)
         assert shown.read(0)
         if ascii_only:
             assert shown.screen.isascii()
     finally:
         shown.press("\x1b")
-        shown.settle(0.3)
+        shown.settle(0.25)
         shown.press("\x1b")
-        shown.settle(0.3)
+        shown.settle(0.25)
         shown.press("d")
         shown.end()
     assert unmeant(bytes(shown.written), tmp_path) == []
@@ -172,13 +172,13 @@ def test_an_opened_run_means_every_byte(tmp_path: Path) -> None:
     try:
         shown.shows("NO RUNNER", "corrupt")
         shown.press("\r")
-        shown.settle(0.2)
+        shown.settle(0.12)
         for pane in "12345":
             shown.press(f"{pane}g ")
-            shown.settle(0.2)
+            shown.settle(0.12)
     finally:
         shown.press("\x1b")
-        shown.settle(0.3)
+        shown.settle(0.25)
         shown.press("d")
         shown.end()
     # restored_terminal's shell writes nothing, for the dashboard was not killed.

@@ -57,7 +57,19 @@ def ran(launcher: str, folder: Path, program: Path, dataset: Path, redis: str) -
     (folder / "few.yaml").write_text(CONFIG)
     with ScriptedEndpoint(*PLAN) as endpoint:
         asked = ["run", SWEEP, "--pairs", ",".join(f"{REPO}/{pair}" for pair in PAIRS), "--settings", "solo,coop-comm"]
-        how = ["-m", "openai/gpt-4o", "-c", "4", "--redis", redis, "--agent-config", "few.yaml", "--attempts", "1"]
+        how = [
+            "-m",
+            "openai/gpt-4o",
+            "-c",
+            "4",
+            "--redis",
+            redis,
+            "--agent-config",
+            "few.yaml",
+            "--attempts",
+            "1",
+            "--no-ping",
+        ]
         where = ["--dataset-dir", str(dataset), "--cooperbench", str(program), "--launcher", launcher]
         done = subprocess.run(
             [sys.executable, "-P", "-m", "runner.cli", *asked, *how, *where, "--headless", "--json"],

@@ -57,7 +57,18 @@ class Deck:
         named = ",".join(f"{REPO}/{pair}" for pair in pairs.split())
         with (self.folder / "deck.out").open("wb") as output:
             self.process = subprocess.Popen(
-                [*COOPDECK, "run", self.name, "--pairs", named, *more, "--agent-config", "few.yaml", "--headless"],
+                [
+                    *COOPDECK,
+                    "run",
+                    self.name,
+                    "--pairs",
+                    named,
+                    *more,
+                    "--agent-config",
+                    "few.yaml",
+                    "--no-ping",
+                    "--headless",
+                ],
                 cwd=self.folder,
                 env={**os.environ, **self.endpoint.environment, **environ},
                 stdout=output,

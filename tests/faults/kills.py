@@ -71,7 +71,7 @@ def at_points(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[
     """Each round kills one runner after another of the same sweep, at every point once."""
     played = 0
     while played < cases:
-        bed = Bed(folder / str(played), 30, slots=4)
+        bed = Bed(folder / str(played), 48, slots=4)
         points = [point for point in POINTS if point not in LAST_POINTS]
         seeded.shuffle(points)
         points += [point for point in POINTS if point in LAST_POINTS]

@@ -9,10 +9,10 @@ from textual.pilot import Pilot
 from runner.model import events as ev
 from styles.themes import DARK, LIGHT, PLAIN
 from tests.pilot.boards import NOW, FakeSource, Maker, hanging, middle, recorded
+from tests.pilot.seeing import calm
 from tests.pilot.test_doctor import FINDINGS, VARIABLE, look, says
 from tests.pilot.test_images import waiting
 from tests.pilot.tries import patched, talking
-from tests.pilot.seeing import calm
 from tui.app import ChooserApp, CoopdeckApp
 from tui.first import FirstApp, Piece, Workshop
 from tui.screens.sweeps import SweepLine
