@@ -66,14 +66,15 @@ def head_line(board: Board, now: float, link: Link, attached: int, width: int, g
         right.append((Span(f" REHEARSAL x{plan.rehearsal.speed:g} ", "loud"),))
     tail = (*join(right), Span(" "))
     if plan is None:
-        return spread((Span(" coopdeck", "title"), Span("  waiting for the sweep's plan", "muted")), tail, width)
+        waits: Line = (Span(" coopdeck", "title"), Span("  waiting for the sweep's plan", "muted"))
+        return spread(waits, tail, width, more=glyphs.more)
     start: Line = (Span(" coopdeck", "title"), Span("  "), Span(clean_cell(plan.sweep, glyphs), "strong"))
     extras = [f"{board.total.jobs} jobs", " ".join(plan.models), plan.agent]
     for extra in extras:
         longer = (*start, Span("  "), Span(clean_cell(extra, glyphs), "muted"))
         if extra and width_of(longer) + width_of(tail) + 1 <= width:
             start = longer
-    return spread(start, tail, width)
+    return spread(start, tail, width, more=glyphs.more)
 
 
 def clean_cell(text: str, glyphs: Glyphs) -> str:
@@ -102,7 +103,7 @@ def settings_lines(board: Board, width: int, glyphs: Glyphs) -> tuple[Line, ...]
             Span(f" {fit(clean_cell(name, glyphs), label, more=glyphs.more)}  ", "text"),
             *_bar(tally, bar_width, glyphs),
             Span(f" {tally.settled:>{digits}}/{tally.jobs:<{digits}}  ", "strong"),
-            *_padded(_counts(tally, room), room),
+            *_padded(_counts(tally, room, glyphs), room),
             Span(f"  {costs[index]:>{money_width}}", "money"),
             Span(f"  {etas[index]:>{eta_width}}", "muted"),
         )
@@ -127,14 +128,14 @@ def _eta(tally: Tally, seconds: float | None) -> str:
     return "eta -" if seconds is None else f"eta {about(seconds)}"
 
 
-def _counts(tally: Tally, room: int = 10_000) -> Line:
+def _counts(tally: Tally, room: int, glyphs: Glyphs) -> Line:
     """Counts by outcome: what needs a look first, in short words where there is little room."""
     states: list[tuple[int, str, Tone]] = [
         (tally.count("starting", "running", "delivering"), "running", "run"),
         (tally.count("retrying"), "retrying", "warn"),
     ]
     labels = sorted(tally.labels.items(), key=lambda item: (-item[1], item[0]))
-    settled = [(number, _WORDS.get(label, clean(label)), _tone(label)) for label, number in labels]
+    settled = [(number, _WORDS.get(label, clean_cell(label, glyphs)), _tone(label)) for label, number in labels]
     failures = [item for item in settled if item[2] == "error"]
     others = [item for item in settled if item[2] != "error"]
     # The queue is what the bar shows anyway: first to go.
@@ -165,7 +166,7 @@ def _padded(line: Line, width: int) -> Line:
     return (*line, Span(" " * max(0, width - width_of(line))))
 
 
-def totals_line(board: Board, now: float, width: int, stuck: int = 0) -> Line:
+def totals_line(board: Board, now: float, width: int, stuck: int = 0, *, more: str = "…") -> Line:
     """Slots, money, pace and how many jobs are `stuck`; what matters least goes first where the line is short."""
     total, plan = board.total, board.plan
     ahead = outlook(board)
@@ -206,7 +207,7 @@ def totals_line(board: Board, now: float, width: int, stuck: int = 0) -> Line:
         left = (Span(" "), *join(parts, gap))
         if width_of(left) + width_of(right) + 1 <= width:
             break
-    return spread(left, right, width)
+    return spread(left, right, width, more=more)
 
 
 def _about_usd(usd: float | None) -> str:
@@ -241,7 +242,7 @@ def banner(board: Board, now: float, link: Link, width: int, glyphs: Glyphs) -> 
     if link == "reconnecting":
         says.append(("the runner does not answer: trying again, and showing what was last known", "alarm"))
     if link == "over" or board.finished_at is not None:
-        says.append(_last_word(board, now))
+        says.append(_last_word(board, now, glyphs))
     elif board.stopping == "drain":
         left = total.count("starting", "running")
         says.append((f"STOPPING: {left} running may finish, nothing new starts", "loud"))
@@ -272,11 +273,11 @@ def _down(board: Board) -> list[str]:
     ]
 
 
-def _last_word(board: Board, now: float) -> tuple[str, Tone]:
+def _last_word(board: Board, now: float, glyphs: Glyphs) -> tuple[str, Tone]:
     total = board.total
     failed = total.count("failed")
     because = board.runner.stopped_because if board.runner else ""
-    word = "FINISHED" if board.finished_at is not None else (clean(because) or "no runner").upper()
+    word = "FINISHED" if board.finished_at is not None else (clean_cell(because, glyphs) or "no runner").upper()
     parts = [
         f"{word}: {total.settled} of {total.jobs} jobs settled",
         f"{total.results} results",

@@ -44,10 +44,10 @@ def fit_middle(text: str, width: int, *, right: bool = False, more: str = "…")
     return fit(text, width, right=right, more=more)
 
 
-def spread(left: Line, right: Line, width: int) -> Line:
+def spread(left: Line, right: Line, width: int, *, more: str = "…") -> Line:
     """One line with a part at each end; the right one stays whole."""
     room = max(0, width - width_of(right))
-    left = clip(left, max(0, room - 1))
+    left = clip(left, max(0, room - 1), more=more)
     return (*left, Span(" " * (room - width_of(left))), *right)
 
 

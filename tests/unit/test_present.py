@@ -149,6 +149,20 @@ def test_no_line_is_wider_than_the_screen(width: int) -> None:
         assert width_of(line) <= max(width, 72)
 
 
+@pytest.mark.parametrize("width", [24, 80, 200])
+def test_without_unicode_odd_words_and_cut_lines_are_ascii_too(width: int) -> None:
+    maker = middle()
+    job = next(row.spec.id for row in maker.board.jobs.values() if row.state == "queued")
+    maker.start(job)
+    maker.end(job, Outcome(None, "Fértig", "result.json", 0.1, steps=3, patch_lines=2))
+    maker.happen(ev.RunnerStopped("vörbei"))
+    board = replace(maker.board, plan=replace(the_plan(), sweep="long-" * 15))
+    lines = [head_line(board, NOW, "over", 1, width, ASCII), totals_line(board, NOW, width, more=ASCII.more)]
+    lines += [*settings_lines(board, width, ASCII), *banner(board, NOW, "over", width, ASCII)]
+    assert [line for line in lines if not said(line).isascii()] == []
+    assert "V?RBEI" in said(lines[-1])
+
+
 def test_the_totals_line() -> None:
     wide = said(totals_line(middle().board, NOW, 160))
     assert "slots 4/4" in wide

@@ -120,7 +120,7 @@ class FirstScreen(Screen[None]):
         width = self.app.size.width
         title: Line = (Span(" coopdeck", "title"), Span("  first contact", "muted"))
         folder = clean(str(self._folder), ascii_only=self._glyphs.ascii_only)
-        self.head.show([spread(title, (Span(f"{folder} ", "muted"),), width)])
+        self.head.show([spread(title, (Span(f"{folder} ", "muted"),), width, more=self._glyphs.more)])
         self.body.show([(), *self._piece_lines(width), (), *self._offer_lines(width), ()])
         self._draw_rule()
 

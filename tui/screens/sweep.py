@@ -137,7 +137,7 @@ class SweepScreen(JobActions):
             return
         self.draw_frame()
         self.settings.show(settings_lines(session.board, width, session.glyphs))
-        self.totals.show([totals_line(session.board, session.now(), width, len(self._stuck))])
+        self.totals.show([totals_line(session.board, session.now(), width, len(self._stuck), more=session.glyphs.more)])
         self._draw_rule()
 
     def _draw_rule(self) -> None:
