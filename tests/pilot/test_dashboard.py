@@ -375,8 +375,8 @@ async def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 def hits(app: CoopdeckApp) -> list[str]:
     """What the palette offers."""
-    commands = app.screen.query_one(CommandList)
-    return [str(option.hit.text) for option in commands.options if isinstance(option, Command)]
+    shown = [option for commands in app.screen.query(CommandList) for option in commands.options]
+    return [str(option.hit.text) for option in shown if isinstance(option, Command)]
 
 
 def pictures(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ from runner.model import events as ev
 from runner.model.supplies import Supply, image_name
 from tests.pilot.boards import NOW, FakeSource, Maker, begun
 from tests.pilot.seeing import until
+from tests.pilot.test_dashboard import hits
 from tui.app import CoopdeckApp
 from tui.screens.images import NOTHING, ImagesScreen
 from tui.screens.sweep import SweepScreen
@@ -60,6 +61,12 @@ async def test_the_images_are_shown_live_and_escape_leads_back() -> None:
         await until(pilot, lambda: any("90% 1.0 GB" in line for line in texts(screen)))
         await pilot.press("i")
         assert app.screen is screen
+        # What the palette offers here can be done here.
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "retry failed" in hits(app))
+        assert not {"open", "sort", "filter"} & set(hits(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen)
         await pilot.press("escape")
         await pilot.pause()
         assert isinstance(app.screen, SweepScreen)
