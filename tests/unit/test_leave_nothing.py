@@ -20,7 +20,7 @@ from tests.unit.fakes import (
     jobs,
     the_plan,
 )
-from tests.unit.test_sweep_engine import ONE, STARTING, left_by_another_runner, planned, until
+from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, planned, until
 
 pytestmark = pytest.mark.anyio
 CRASH = replace(PROVIDER, failure="crash", cost_usd=None)

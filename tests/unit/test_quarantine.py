@@ -11,7 +11,7 @@ from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.outcome import Outcome
 from tests.unit.fakes import OK, Deck, jobs, the_plan
-from tests.unit.test_sweep_engine import ONE, STARTING, left_by_another_runner, planned, until
+from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, planned, until
 
 GONE = ev.AttemptStarted(ONE, 1, 4711, 1)
 SAYS = "the runner died 2 times while it delivered this"

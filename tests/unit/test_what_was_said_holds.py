@@ -18,7 +18,7 @@ from runner.model.plan import JobSpec, Plan
 from runner.model.reduce import reduce
 from runner.wire.codec import from_json
 from tests.unit.fakes import OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, FakeProcess, jobs, the_plan
-from tests.unit.test_sweep_engine import ONE, STARTING, left_by_another_runner, planned, until
+from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, planned, until
 
 pytestmark = pytest.mark.anyio
 GONE = ev.AttemptStarted(ONE, 1, 4711, 1)
