@@ -12,6 +12,7 @@ from runner.adapters.warm import Recipe
 from runner.adapters.warm_launcher import WarmLauncher
 from runner.engine.ports import LaunchOrder
 
+WAIT = "import os, time; print('up', os.getppid(), flush=True); time.sleep(60)"
 CLI = """
 import os, sys
 WARM = os.environ.get("COOPDECK_TOKEN", "-")[:1] == "-"
@@ -79,3 +80,7 @@ class WarmBed:
             return self.said(name).splitlines(keepends=True)
         except FileNotFoundError:
             return []
+
+
+async def forked_by(bed: WarmBed, name: str = "attempt") -> int:
+    return int((await bed.until_said("up", name)).split()[1])
