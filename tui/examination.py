@@ -20,7 +20,8 @@ _TONES: dict[Verdict, Tone] = {"ok": "ok", "warn": "warn", "fail": "error", "ski
 def doctor_command(board: Board | None) -> tuple[str, ...]:
     """What looks at the machine for the sweep in view; for the project's own settings where there is none to run."""
     plan = board.plan if board else None
-    if board is None or plan is None or plan.rehearsal is not None:
+    # A run that was only opened has no program either.
+    if board is None or plan is None or plan.rehearsal is not None or not plan.program:
         return DOCTOR
     pairs = dict.fromkeys(row.spec.pair for row in (board.jobs[job] for job in board.order))
     argv = [*DOCTOR, "--agent", plan.agent, "--settings", ",".join(plan.settings), "--slots", str(plan.slots)]

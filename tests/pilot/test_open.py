@@ -12,8 +12,13 @@ from runner.adapters.run_tree import run_tree
 from runner.commands.open import OpenedRun
 from tests.pilot.boards import NOW
 from tests.pilot.seeing import drawn, shows
+from tui import examination
 from tui.app import CoopdeckApp
+from tui.keys import Where, keys_for
 from tui.sanitise import _BAD
+from tui.screens.base import JobActions
+from tui.screens.job import JobScreen
+from tui.screens.sweep import SweepScreen
 
 pytestmark = pytest.mark.anyio
 
@@ -49,6 +54,33 @@ async def test_keys_that_need_a_runner_say_that_there_is_none(run: Path, key: st
         await shows(pilot, "NO RUNNER")
         await pilot.press(key)
         await shows(pilot, "there is no runner: these are only the files of a run")
+
+
+@pytest.mark.parametrize("opened", [False, True], ids=["table", "job"])
+async def test_no_key_ends_it_but_the_one_that_leaves(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: bool
+) -> None:
+    monkeypatch.setattr(examination, "DOCTOR", (sys.executable, "-c", ""))
+    app = CoopdeckApp(OpenedRun(run_tree(run)), now=lambda: NOW, screenshots=tmp_path)
+    places: tuple[Where, ...] = ("any", "app", "job" if opened else "sweep", "move", "log", "pane", "entries")
+    home = JobScreen if opened else SweepScreen
+    async with app.run_test(size=(80, 24)) as pilot:
+        await shows(pilot, "NO RUNNER: 2 of 2 jobs")
+        for key in ",".join(one.keys for one in keys_for(*places) if one.id != "detach").split(","):
+            for _ in range(6):
+                screen = app.screen
+                if isinstance(screen, JobActions) and screen.prompt.display:
+                    await pilot.press("escape")
+                elif not isinstance(screen, home):
+                    await pilot.press("enter" if isinstance(screen, SweepScreen) else "escape")
+            assert isinstance(app.screen, home), key
+            await pilot.press(key)
+            assert app.is_running
+        for _ in range(6):
+            await pilot.press("escape")
+        assert isinstance(app.screen, SweepScreen)
+        await pilot.press("d")
+    assert app.return_value == "over"
 
 
 async def test_hostile_files_are_shown_and_do_nothing(run: Path) -> None:
