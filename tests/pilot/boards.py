@@ -14,6 +14,7 @@ from runner.model.outcome import Outcome
 from runner.model.plan import JobSpec, Plan, Rehearsal
 from runner.model.prices import NO_TOKENS, Tokens
 from runner.model.reduce import reduce
+from tui.text import Line
 
 RUNS = Path(runner.__file__).parent / "data" / "lite_runs.csv"
 START = 1_771_390_000.0
@@ -230,3 +231,8 @@ class FakeSource:
     def tell(self, envelopes: tuple[ev.Envelope, ...] = (), *, whole: bool = False, link: Link = "attached") -> None:
         assert self._seen is not None
         self._seen(Update(self.maker.board, envelopes, whole, link, self._attached))
+
+
+def said(line: Line) -> str:
+    """What a line says, without its tones."""
+    return "".join(span.text for span in line)
