@@ -100,7 +100,9 @@ def _open(places: Places, sweep: str, source: Source) -> int:
         raise UsageRefused("the dashboard needs a terminal; without one use coopdeck status or coopdeck report")
     ended = _shown(source)
     board = read_board(places.ledger(sweep))
-    if places.runner_pid(sweep) is not None and board.finished_at is None:
+    # One that has said its last word may hold its lock a moment longer.
+    has_ended = board.finished_at is not None or (board.runner is not None and board.runner.stopped_at is not None)
+    if places.runner_pid(sweep) is not None and not has_ended:
         print(f"the sweep '{sweep}' goes on in the background: coopdeck attach {sweep}")
         return 0
     if ended not in LEFT:
