@@ -189,6 +189,15 @@ def attempts_up(root: Path) -> dict[int, str]:
     return found
 
 
+def ignores_sigterm(pid: int) -> bool:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    ignored = status.partition("SigIgn:")[2].split()
+    return bool(ignored) and bool(int(ignored[0], 16) >> (signal.SIGTERM - 1) & 1)
+
+
 def until(true: Callable[[], object], seconds: float = 120.0, every_s: float = 0.02) -> bool:
     """Whether it became true in time."""
     deadline = time.monotonic() + seconds

@@ -14,7 +14,7 @@ from runner.client import RunningSweep, Update
 from runner.model import events as ev
 from runner.model.commands import Cancel
 from runner.model.ids import JobId
-from tests.faults.bed import SWEEP, Bed, attempts_up, kill, until
+from tests.faults.bed import SWEEP, Bed, attempts_up, ignores_sigterm, kill, until
 from tests.faults.invariants import at_the_end, between
 
 JOBS = 4
@@ -43,7 +43,7 @@ def _cancel_and_kill(bed: Bed, seeded: random.Random, *, stays: bool) -> list[st
     runner = bed.start()
     first, last = bed.jobs[0].id, bed.jobs[-1].id
     until(lambda: bed.board().jobs[first].cost_usd > 0)
-    time.sleep(seeded.uniform(0.3, 1.0))
+    until(lambda: any(ignores_sigterm(pid) for pid in attempts_up(bed.folder)))
     wrong = [f"not cancelled: {says}" for says in anyio.run(_cancel, bed, [last, first])]
     time.sleep(seeded.uniform(0.0, 2.0))
     kill(runner)
