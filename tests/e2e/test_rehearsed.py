@@ -112,7 +112,7 @@ def faulted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     ran = coopdeck(
         folder, "run", "faulty", "--rehearse", "--speed", "20000", "--faults", "faults.json",
         "--dataset-dir", "dataset", "--pairs", ",".join(pairs), "--settings", "coop-comm", "-c", "8",
-        "--timeout", "16s", "--json",
+        "--timeout", "12s", "--json",
     )  # fmt: skip
     assert ran.returncode == 1, ran.stderr
     stories: dict[str, dict[str, Any]] = {}
