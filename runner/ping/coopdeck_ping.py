@@ -3,6 +3,7 @@
 Reads one JSON object from standard input: `models`, `agent`, `agent_config` (a path or null), `ping`, `timeout_s`.
 Writes one JSON object a line: first what this Python is, then one for each model as its answer comes (`model_facts`).
 No secret is written on purpose; error messages are the provider's own, and the reader masks them.
+Whatever litellm and the clients below it raise is what was to be found out: no exception ends the program.
 """
 
 import json

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import anyio
+import pytest
 
 from runner.model import events as ev
 from runner.model.plan import Plan
@@ -27,3 +28,16 @@ def left_by_another_runner(plan: Plan, *more: ev.Event) -> MemoryLedger:
     opening = (ev.RunnerStarted(9, "h", "v"), ev.SweepPlanned(plan), ev.JobsPlanned(jobs(1)), *more)
     ledger.envelopes = [ev.Envelope(seq, 1_000_000.0, event) for seq, event in enumerate(opening, start=1)]
     return ledger
+
+
+def noted_limits(monkeypatch: pytest.MonkeyPatch) -> list[float | None]:
+    """The time limits in seconds that are set from here on."""
+    limits: list[float | None] = []
+    move_on_after = anyio.move_on_after
+
+    def noted(delay: float | None, *, shield: bool = False) -> anyio.CancelScope:
+        limits.append(delay)
+        return move_on_after(delay, shield=shield)
+
+    monkeypatch.setattr("anyio.move_on_after", noted)
+    return limits

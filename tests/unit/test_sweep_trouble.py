@@ -11,7 +11,7 @@ from runner.model import commands as cmd
 from runner.model import events as ev
 from runner.model.outcome import Outcome
 from tests.unit.fakes import OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, MemoryLedger, jobs, the_plan
-from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, planned, until
+from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, noted_limits, planned, until
 
 pytestmark = pytest.mark.anyio
 
@@ -142,13 +142,6 @@ async def test_a_ledger_that_refuses_is_a_hold_for_clients_and_ends_nothing() ->
 
 
 async def test_a_clock_set_forward_a_day_ends_no_adopted_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[float | None] = []
-    move_on_after = anyio.move_on_after
-
-    def noted(delay: float | None, *, shield: bool = False) -> anyio.CancelScope:
-        limits.append(delay)
-        return move_on_after(delay, shield=shield)
-
     launcher = FakeLauncher()
     old = await launcher.start(FakeCooperbench().order(the_plan(), jobs(1)[0], 1, "token-1", None))  # type: ignore[arg-type]
     old.up_s = 600.0
@@ -157,7 +150,7 @@ async def test_a_clock_set_forward_a_day_ends_no_adopted_attempt(monkeypatch: py
         launcher=launcher,
     )
     deck.clock.time += 86_400
-    monkeypatch.setattr("runner.engine.attempt.anyio.move_on_after", noted)
+    limits = noted_limits(monkeypatch)
     await deck.run()
     assert deck.board.jobs[ONE].state == "done"
     assert 3000.0 in limits

@@ -18,7 +18,7 @@ from runner.model.plan import JobSpec, Plan
 from runner.model.reduce import reduce
 from runner.wire.codec import from_json
 from tests.unit.fakes import OK, PROVIDER, Deck, FakeCooperbench, FakeLauncher, FakeProcess, jobs, the_plan
-from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, planned, until
+from tests.unit.sweeps import ONE, STARTING, left_by_another_runner, noted_limits, planned, until
 
 pytestmark = pytest.mark.anyio
 GONE = ev.AttemptStarted(ONE, 1, 4711, 1)
@@ -161,20 +161,13 @@ async def test_lost_after_another_failure_is_tried_again() -> None:
 
 
 async def test_a_suspended_machine_costs_an_adopted_attempt_none_of_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    limits: list[float | None] = []
-    move_on_after = anyio.move_on_after
-
-    def noted(delay: float | None, *, shield: bool = False) -> anyio.CancelScope:
-        limits.append(delay)
-        return move_on_after(delay, shield=shield)
-
     launcher = FakeLauncher()
     started = await running(launcher, suspended_s=1000.0)
     old: FakeProcess = launcher.running[1]
     # Ten minutes of work and a night of eight hours, after a boot that had seen 1000 s of sleep before.
     old.up_s, old.suspended_s = 600.0 + 28_800.0, 1000.0 + 28_800.0
     deck = Deck(ledger=left_by_another_runner(the_plan(), STARTING, started), launcher=launcher)
-    monkeypatch.setattr("runner.engine.attempt.anyio.move_on_after", noted)
+    limits = noted_limits(monkeypatch)
     await deck.run()
     assert deck.board.jobs[ONE].state == "done"
     assert 3000.0 in limits
