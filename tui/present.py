@@ -69,7 +69,8 @@ def head_line(board: Board, now: float, link: Link, attached: int, width: int, g
         waits: Line = (Span(" coopdeck", "title"), Span("  waiting for the sweep's plan", "muted"))
         return spread(waits, tail, width, more=glyphs.more)
     start: Line = (Span(" coopdeck", "title"), Span("  "), Span(clean_cell(plan.sweep, glyphs), "strong"))
-    extras = [f"{board.total.jobs} jobs", " ".join(plan.models), plan.agent]
+    jobs = "1 job" if board.total.jobs == 1 else f"{board.total.jobs} jobs"
+    extras = [jobs, " ".join(plan.models), plan.agent]
     for extra in extras:
         longer = (*start, Span("  "), Span(clean_cell(extra, glyphs), "muted"))
         if extra and width_of(longer) + width_of(tail) + 1 <= width:
