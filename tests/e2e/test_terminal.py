@@ -214,7 +214,7 @@ def test_alone_it_offers_the_sweeps_to_choose_from(terminal: Terminal, project: 
     terminal.type(COOPDECK)
     terminal.shows("2 sweeps", "one", "two", "finished")
     terminal.press("j", "Enter")
-    terminal.shows("coopdeck  one  1 jobs", "FINISHED")
+    terminal.shows("coopdeck  one  1 job ", "FINISHED")
     terminal.press("d")
     terminal.shows("total")
     terminal.type(f"clear; {COOPDECK}")
