@@ -3,6 +3,7 @@
 import argparse
 import gc
 import os
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -157,7 +158,12 @@ class _Parser(argparse.ArgumentParser):
         if problem.startswith("expected one argument"):
             raise UsageRefused(f"{flag} needs a value; see {self.prog} --help")
         if message.startswith("the following arguments are required: "):
-            raise UsageRefused(f"{message.rpartition(': ')[2]} is missing; see {self.prog} --help")
+            names = message.rpartition(": ")[2]
+            raise UsageRefused(f"{names} {'are' if ',' in names else 'is'} missing; see {self.prog} --help")
+        if choice := re.match(r"invalid choice: (.*) \(choose from (.*)\)", problem):
+            raise UsageRefused(f"{where} must be one of {choice[2].replace(chr(39), '')}, not {choice[1]}")
+        if problem.startswith("not allowed with argument "):
+            raise UsageRefused(f"{flag} and {problem.rpartition(' ')[2]} exclude each other; leave one of them out")
         raise UsageRefused(f"{message}; see {self.prog} --help")
 
 

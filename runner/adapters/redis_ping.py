@@ -92,4 +92,4 @@ def _why(error: BaseException) -> str:
         error = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__ or error
     if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         return os.strerror(error.errno)
-    return one_line(str(error) or type(error).__name__)[:100]
+    return one_line(getattr(error, "strerror", None) or str(error) or type(error).__name__)[:100]

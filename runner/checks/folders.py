@@ -1,5 +1,7 @@
 """Coopdeck's own folders: whether it may write in them, whether there is room, and what stands in the way."""
 
+import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -8,11 +10,13 @@ from runner.adapters.listeners import dead_sockets
 from runner.adapters.places import Places
 from runner.adapters.room import ROOM
 from runner.checks.wanted import Wanted
+from runner.engine.patience import SHORT
 from runner.model.check import Finding
 from runner.model.refusal import UsageRefused
 from runner.model.sizes import size
 
 FEW_FREE = 1_000_000_000
+REMEDY = "run coopdeck in a folder that is yours and has room, or name another with --log-dir"
 
 
 def check_folders(wanted: Wanted) -> list[Finding]:
@@ -29,12 +33,29 @@ def check_folders(wanted: Wanted) -> list[Finding]:
     free = free_bytes(places.state)
     says = f"{places.state} and {logs} may be written, {size(free)} free"
     # In nobody's way: the next runner of that sweep takes its place.
-    left = f"; {stale} sockets of runners that are gone (coopdeck clean removes them)" if stale else ""
+    many = "a socket of a runner that is" if stale == 1 else f"{stale} sockets of runners that are"
+    left = f"; {many} gone (coopdeck clean removes {'it' if stale == 1 else 'them'})" if stale else ""
     return [Finding("folders", "ok", says + left)]
+
+
+def check_unwritable(folder: Path) -> list[Finding]:
+    """Whether nothing can ever be written there; a disk that is full for now is another matter."""
+    there = _standing(folder)
+    try:
+        if there != folder and os.path.lexists(folder):
+            raise NotADirectoryError(errno.ENOTDIR, "it is a link that leads nowhere")
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        if error.errno not in SHORT:
+            return [Finding("folders", "fail", f"{folder} cannot be written: {error.strerror}", REMEDY)]
+    return []
 
 
 def _writable(folder: Path) -> list[Finding]:
     """Of a folder that is not there yet, the nearest one that is."""
+    if unwritable := check_unwritable(folder):
+        return unwritable
     there = _standing(folder)
     try:
         with tempfile.TemporaryFile(dir=there) as file:
@@ -42,8 +63,7 @@ def _writable(folder: Path) -> list[Finding]:
             file.flush()
         free = free_bytes(there)
     except OSError as error:
-        return [Finding("folders", "fail", f"{folder} cannot be written: {error.strerror}",
-                        "run coopdeck in a folder that is yours and has room")]  # fmt: skip
+        return [Finding("folders", "fail", f"{folder} cannot be written: {error.strerror}", REMEDY)]
     if free < ROOM:
         return [Finding("folders", "fail", f"the disk of {there} is full: {size(free)} free",
                         f"make room: no attempt begins with less than {ROOM >> 20} MB")]  # fmt: skip

@@ -38,6 +38,8 @@ def ask(wanted: Wanted, program: Path) -> list[Finding]:
             continue
         says = f"{model} could not be asked: {one_line(told.trouble) or 'no answer'}"
         remedy = "run coopdeck setup if litellm is not there; --no-ping leaves this out"
+        if "agent configuration" in told.trouble:
+            remedy = "mend it, or name another with --agent-config"
         findings.append(Finding(CHECK, "fail", says, remedy))
     secrets = secrets_of(environment)
     return [

@@ -21,7 +21,7 @@ def ask(sweep: Known, commands: Callable[[Board], Sequence[Command]], *, until_o
         UsageRefused: no runner is up, or it speaks another protocol.
     """
     if sweep.pid is None:
-        raise UsageRefused(f"the sweep '{sweep.name}' is not running; go on with it with: coopdeck run {sweep.name}")
+        raise UsageRefused(f"the sweep '{sweep.name}' is not running; coopdeck run {sweep.name} goes on with it")
     return anyio.run(_ask, sweep, commands, until_over)
 
 

@@ -15,7 +15,7 @@ from runner.checks.running import Check, run_checks
 from runner.checks.surroundings import agents_variables
 from runner.checks.wanted import Wanted
 from runner.commands.defaults import OPTIONS
-from runner.commands.planning import check_files
+from runner.commands.planning import check_files, check_redis
 from runner.commands.upstream_flags import check_extra
 from runner.model.check import Finding, Variable
 from runner.model.hidden import plain
@@ -64,6 +64,7 @@ def wanted_of(options: argparse.Namespace, root: Path) -> tuple[Wanted, Finding 
     """
     check_extra(options.extra)
     check_files(options, root)
+    check_redis(options)
     dataset = str(absolute(root, options.dataset_dir)) if options.dataset_dir else None
     refused: Finding | None = None
     pairs: tuple[PairId, ...] = ()

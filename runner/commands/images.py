@@ -60,7 +60,8 @@ def _list(options: argparse.Namespace, root: Path) -> int:
         print(plain(f"  {short_image(name):{width}}  {_state(here.get(name), verdicts)}"))
     stored = sum(image.bytes for image in here.values())
     free = "" if room is None else f"; {size(room)} free where images live"
-    print(f"{len(here)} here ({size(stored)}, less where they share layers), {len(missing)} missing{free}")
+    there = f"{len(here)} here ({size(stored)}, less where they share layers)" if here else "none is here"
+    print(f"{there}, {len(missing)} missing{free}")
     if missing:
         print(f"get what is missing with: coopdeck images pull{_flags(options)}")
     return 0

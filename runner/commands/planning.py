@@ -75,20 +75,15 @@ class _Asked:
             try:
                 read_plan(Path(self._absolute(self.options.faults)))
             except ConfigError as error:
-                raise UsageRefused(str(error)) from None
+                says = str(error).removesuffix(".")
+                raise UsageRefused(f"{place_of(self.options, 'faults')}: {says[:1].lower()}{says[1:]}") from None
         if self.options.log_dir is not None:
             logs = Path(self._absolute(self.options.log_dir))
             if os.path.exists(logs) and not logs.is_dir():  # noqa: PTH110 - never raises
                 raise UsageRefused(
                     f"{place_of(self.options, 'log_dir')} names {logs}, which is not a folder; name another"
                 )
-        if self.options.redis not in {None, OWN_REDIS}:
-            place = place_of(self.options, "redis")
-            check_url(place, self.options.redis, f"name one without, or say --redis {OWN_REDIS}")
-            try:
-                address_of(self.options.redis)
-            except ValueError as error:
-                raise UsageRefused(f"{place}: {error}, or say --redis {OWN_REDIS}") from None
+        check_redis(self.options)
         check_extra(self.options.extra)
         if self.options.rehearse and (unknown := unknown_flag(self.options.extra, THEIRS)):
             raise UsageRefused(f"upstream's run has no flag {unknown}, which stands behind --; leave it out")
@@ -258,6 +253,18 @@ def selected_pairs(options: argparse.Namespace, root: Path) -> tuple[PairId, ...
 def check_options(options: argparse.Namespace, root: Path) -> None:
     """Raises UsageRefused for what can be told wrong without knowing the sweep."""
     _Asked(options, root).check()
+
+
+def check_redis(options: argparse.Namespace) -> None:
+    """Raises UsageRefused for an address that upstream cannot be given."""
+    if options.redis in {None, OWN_REDIS}:
+        return
+    place = place_of(options, "redis")
+    check_url(place, options.redis, f"name one without, or say --redis {OWN_REDIS}")
+    try:
+        address_of(options.redis)
+    except ValueError as error:
+        raise UsageRefused(f"{place}: {error}, or say --redis {OWN_REDIS}") from None
 
 
 def check_files(options: argparse.Namespace, root: Path) -> None:

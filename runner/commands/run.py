@@ -8,11 +8,12 @@ from pathlib import Path
 from runner.adapters.cooperbench import other_results
 from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
+from runner.checks.folders import check_unwritable
 from runner.commands.planning import plan_sweep
 from runner.commands.starting import drain, start_checked
 from runner.daemon import StartOrder
 from runner.model.plan import JobSpec, Plan
-from runner.model.refusal import UsageRefused
+from runner.model.refusal import PreflightRefused, UsageRefused
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -32,6 +33,10 @@ def launch(options: argparse.Namespace, places: Places, plan: Plan, jobs: tuple[
     if not plan.force:
         for job in jobs:
             _refuse_others(plan, job)
+    for folder in (places.state, Path(plan.logs_dir)):
+        for found in check_unwritable(folder):
+            # Said before anything is spent on a result that could not be delivered.
+            raise PreflightRefused(found.sentence)
     headless = options.headless or options.json or not (sys.stdin.isatty() and sys.stdout.isatty())
     ledger = places.ledger(sweep)
     last_seq = read_board(ledger).seq if ledger.is_file() else 0

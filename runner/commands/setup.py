@@ -37,7 +37,7 @@ NEXT = (
 def execute(options: argparse.Namespace) -> int:
     """Do what is not done yet; exit status 3 where something cannot be had, and what was done until then stays."""
     root = Path.cwd()
-    wanted, python = _wanted(options), named_python(options.python) if options.python else None
+    wanted, python = _wanted(options), named_python(options.python) if options.python is not None else None
     table = run_settings(root)
     dataset = _Dataset(root, options.dataset_dir, table.get("dataset_dir"))
     dataset.check_named()

@@ -93,7 +93,10 @@ def rows_of_pair(board: Board, text: str) -> list[JobRow]:
     index = DatasetIndex(
         {repo: {task: tuple(sorted(ids)) for task, ids in tasks.items()} for repo, tasks in features.items()}, {}
     )
-    pairs: tuple[PairId, ...] = select_pairs(index, pairs=[text])
+    try:
+        pairs: tuple[PairId, ...] = select_pairs(index, pairs=[text])
+    except UsageRefused as refusal:
+        raise UsageRefused(str(refusal).replace("the dataset", "this sweep")) from None
     found = [row for row in rows if row.spec.pair in pairs]
     if not found:
         raise UsageRefused(f"the pair '{text}' is not in this sweep; see the pairs with coopdeck attach")

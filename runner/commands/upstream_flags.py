@@ -42,6 +42,10 @@ _SECRET = frozenset({"password", "passwd", "secret", "token", "access_token", "k
 
 def check_extra(arguments: Sequence[str]) -> None:
     """Refuse what coopdeck sets itself, abbreviated or not, and what may not be written down."""
+    if arguments and not arguments[0].startswith("-"):
+        raise UsageRefused(f"'{arguments[0]}' behind -- is no flag of upstream's run; leave it out")
+    if arguments and arguments[-1] == "--base-url":
+        raise UsageRefused("--base-url behind -- needs a value; give it one")
     for argument in arguments:
         name, _, value = argument.partition("=")
         ours = _SHORT.get(argument[:2]) if not argument.startswith("--") else _ours(name)

@@ -56,12 +56,16 @@ def main() -> None:
     os.environ["LITELLM_LOG"] = "ERROR"  # upstream does so too
     for name in [name for name, value in os.environ.items() if name.endswith("_API_KEY") and not value.strip()]:
         del os.environ[name]  # an empty key is none, though litellm takes it for one
+    try:
+        kwargs = model_kwargs(asked["agent_config"])
+    except Exception as error:
+        why = " ".join(str(error).split())[:MOST_TEXT]
+        sys.exit(f"the agent configuration {asked['agent_config']} cannot be used: {why}")
     litellm: Any = import_module("litellm")
     litellm.suppress_debug_info = True
     registry = os.environ.get("LITELLM_MODEL_REGISTRY_PATH")
     if registry and Path(registry).is_file():
         litellm.register_model(json.loads(Path(registry).read_text()))
-    kwargs = model_kwargs(asked["agent_config"])
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = [pool.submit(model_facts, litellm, model, kwargs, asked) for model in asked["models"]]
         for future in as_completed(futures):
@@ -93,8 +97,11 @@ def model_kwargs(agent_config: str | None) -> dict[str, Any]:
     kwargs: dict[str, Any] = {"drop_params": True}
     if agent_config is not None:
         document = import_module("yaml").safe_load(Path(agent_config).read_text()) or {}
-        model = (document.get("config", document) or {}).get("model") or {}
-        kwargs |= model.get("model_kwargs") or {}
+        try:
+            model = (document.get("config", document) or {}).get("model") or {}
+            kwargs |= model.get("model_kwargs") or {}
+        except (AttributeError, TypeError):
+            raise ValueError("it should hold mappings: config, in it model, in it model_kwargs") from None
     return kwargs
 
 

@@ -17,6 +17,7 @@ REHEARSE = ["run", "s", "--rehearse", "--subset", "lite"]
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "not-a-program").write_text("#!/bin/sh\n")
+    (tmp_path / "leads-nowhere").symlink_to("gone")
     (tmp_path / "deep.json").write_text("[" * 100_000)
     old = tmp_path / "old-python"
     old.write_text("#!/bin/sh\necho 3.11\n")
@@ -41,7 +42,13 @@ BAD: list[tuple[list[str], str]] = [
     ([*RUN, "-c"], "--slots needs a value"),
     (["status", "--", "x"], "only coopdeck run takes arguments after --"),
     (["logs", "s"], "PAIR is missing"),
-    (["retry", "--pair", "a/1/f1_f2", "--failed"], "not allowed with argument"),
+    (["logs"], "SWEEP, PAIR are missing"),
+    (["open", "x" * 5000], "there is no folder xxx"),
+    (["setup", "--python", ""], "--python names ''"),
+    (["doctor", "--redis", "redis://:hush@host"], "--redis holds a password"),
+    ([*LITE, "--", "stray"], "'stray' behind -- is no flag"),
+    ([*LITE, "--", "--base-url"], "--base-url behind -- needs a value"),
+    (["retry", "--pair", "a/1/f1_f2", "--failed"], "--failed and --pair exclude each other"),
     (RUN, "pass --subset lite, or --subset all for all 652 pairs"),
     ([*RUN, "--subset", "lit"], "did you mean 'lite'?"),
     ([*RUN, "--repo", "jinga"], "did you mean 'jinja'?"),
@@ -90,7 +97,7 @@ BAD: list[tuple[list[str], str]] = [
     (["setup", "--editable", "~nobody-of-that-name"], "which is no clone of cooperbench"),
     (["setup", "--dataset-dir", "~nobody-of-that-name"], "no dataset folder at"),
     (["images", "--dataset-dir", "~nobody-of-that-name"], "no dataset folder at"),
-    (["images", "pul"], "WHAT"),
+    (["images", "pul"], "WHAT must be one of list, pull, verify, prune, not 'pul'\n"),
     (["open", "nowhere"], "nowhere"),
     ([*LITE, "--speed", "10"], "--speed is for a rehearsal"),
     ([*REHEARSE, "--speed", "0"], "--speed must be a number above 0"),
@@ -124,6 +131,9 @@ LACKING: list[tuple[list[str], str]] = [
     ([*LITE, "--cooperbench", "not-a-program"], "may not be executed"),
     ([*LITE, "--cooperbench", "./cooperbench-old"], "needs Python 3.12 or newer"),
     ([*LITE, "--cooperbench", "./cooperbench-broken"], "does not run"),
+    ([*REHEARSE, "--log-dir", "/proc/self/logs"], "/proc/self/logs cannot be written: "),
+    ([*REHEARSE, "--log-dir", "not-a-program/logs"], "not-a-program/logs cannot be written: Not a directory"),
+    ([*REHEARSE, "--log-dir", "leads-nowhere"], "cannot be written: it is a link that leads nowhere; run coopdeck in"),
 ]
 """What the command means is clear: the machine has not got it."""
 

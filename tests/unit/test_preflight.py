@@ -133,6 +133,16 @@ def test_a_model_that_does_not_answer_is_refused(machine: Path, monkeypatch: pyt
         ready(machine)
 
 
+def test_an_agent_configuration_that_nobody_can_use_is_named_with_its_own_remedy(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker(machine)
+    says = "the agent configuration a.yaml cannot be used: it should hold mappings"
+    asked(monkeypatch, lambda asked: Told({}, (), says))
+    with pytest.raises(PreflightRefused, match=r"a.yaml cannot be used: .*; mend it, or name another with --agent-c"):
+        ready(machine)
+
+
 def test_a_doubt_is_said_and_holds_nothing_up(
     machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

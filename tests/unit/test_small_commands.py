@@ -96,7 +96,7 @@ def test_a_job_in_quarantine_is_named(
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["stop"], "the sweep 's' is not running; go on with it with: coopdeck run s"),
+        (["stop"], "the sweep 's' is not running; coopdeck run s goes on with it"),
         (["retry", "--failed"], "is not running"),
         (["report", "t"], "there is no sweep 't'"),
         (["logs", "s", "jinja/1621/f1_f2"], "has no feature 1"),
