@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from runner.adapters.ledger import read_board
 from runner.adapters.places import Places
 from runner.commands.dashboard import show, show_running
 from runner.commands.sweeps import the_sweep
@@ -14,7 +13,7 @@ from runner.model.board import Board
 def execute(options: argparse.Namespace) -> int:
     """Exit status as for `run`. A sweep with jobs left and no runner is offered to go on."""
     sweep = the_sweep(options.sweep, Path.cwd())
-    board = read_board(sweep.places.ledger(sweep.name)) if sweep.pid is None else None
+    board = sweep.planned_board() if sweep.pid is None else None
     if board is not None and _wanted(board, sweep.name):
         _go_on(sweep.places, sweep.name, board)
         return show_running(sweep.places, sweep.name)

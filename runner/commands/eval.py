@@ -26,9 +26,7 @@ def execute(options: argparse.Namespace) -> int:
     """Test the results that were not tested yet; 0 when all came to a verdict."""
     slots = _slots(options.slots)
     sweep = the_sweep(options.sweep, Path.cwd())
-    board = sweep.board()
-    if board.plan is None:
-        raise UsageRefused(f"the sweep '{sweep.name}' was never planned; there is nothing to evaluate")
+    board = sweep.planned_board()
     lock = lock_of(sweep.places, sweep.name)
     try:
         rows = due([board.jobs[job] for job in board.order])
@@ -42,7 +40,7 @@ def execute(options: argparse.Namespace) -> int:
 
 async def _run(sweep: Known, board: Board, rows: list[JobRow], slots: int, teller: "_Teller") -> bool:
     """Whether it was interrupted."""
-    assert board.plan is not None  # noqa: S101 - execute() has looked
+    assert board.plan is not None  # noqa: S101 - planned_board() has looked
     evaluations = Evaluations(sweep.places, board.plan)
     interrupted = False
 

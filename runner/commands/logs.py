@@ -11,7 +11,7 @@ from runner.model.refusal import UsageRefused
 def execute(options: argparse.Namespace) -> int:
     """The path of every attempt's log, the latest of each job last: for `tail -f` and `less`."""
     sweep = the_sweep(options.sweep, Path.cwd())
-    rows = rows_of_pair(sweep.board(), options.pair)
+    rows = rows_of_pair(sweep.planned_board(), options.pair)
     paths = [sweep.folder / attempt.folder / LOG_NAME for row in rows for attempt in row.attempts]
     if not paths:
         raise UsageRefused(f"no attempt of '{options.pair}' has started yet")

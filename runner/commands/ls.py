@@ -31,7 +31,7 @@ def execute(options: argparse.Namespace) -> int:
         if options.json:
             print(json.dumps(_shape(sweep, summary, state, board.at)))
             continue
-        when = datetime.fromtimestamp(board.at).strftime("%Y-%m-%d %H:%M")
+        when = "nothing planned" if board.plan is None else datetime.fromtimestamp(board.at).strftime("%Y-%m-%d %H:%M")
         total = summary.total
         failed = f"  {total.failed} failed" if total.failed else ""
         kind = "  rehearsal" if summary.speed is not None else ""

@@ -13,7 +13,7 @@ from runner.model.summary import summarise, table
 def execute(options: argparse.Namespace) -> int:
     """The numbers of a sweep, at any time."""
     sweep = the_sweep(options.sweep, Path.cwd())
-    board = sweep.board()
+    board = sweep.planned_board()
     summary = summarise(with_evaluations(board), sweep.now(board))
     if options.json:
         print(json.dumps(summary.to_json()))

@@ -20,7 +20,7 @@ from runner.model.supplies import waiting
 def execute(options: argparse.Namespace) -> int:
     """How far the sweep is, what runs in it now, and when and with what cost it should end."""
     sweep = the_sweep(options.sweep, Path.cwd())
-    board, now = sweep.board(), time.time()
+    board, now = sweep.planned_board(), time.time()
     state = sweep.state(board)
     summary = summarise(board, sweep.now(board))
     forecast = forecast_board(board)

@@ -42,6 +42,17 @@ class Known:
     def board(self) -> Board:
         return read_board(self.places.ledger(self.name))
 
+    def planned_board(self) -> Board:
+        """Raises UsageRefused where nothing is planned yet, or nothing ever was: whoever ran it left at the start."""
+        board = self.board()
+        if board.plan is not None:
+            return board
+        if self.pid is not None:
+            raise UsageRefused(f"the sweep '{self.name}' is only starting; ask again in a moment")
+        raise UsageRefused(
+            f"the sweep '{self.name}' was stopped before anything was planned; start it with coopdeck run {self.name}"
+        )
+
     def now(self, board: Board) -> float:
         """The time that the board's sweep is to be told as of: with nobody to run it, its clock stands."""
         return time.time() if self.pid is not None else board.at

@@ -253,8 +253,7 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing_that_goes_on_spending(
 
 
 def _owned(folder: Path) -> bool:
-    status = coopdeck(folder, "status", "early", "--json").stdout
-    return bool(status) and json.loads(status)["runner_pid"] is not None
+    return Places(folder).runner_pid("early") is not None
 
 
 def test_the_runner_outlives_the_command_that_started_it(tmp_path: Path) -> None:

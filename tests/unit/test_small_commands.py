@@ -120,6 +120,19 @@ def test_an_unreadable_ledger_does_not_hide_the_others(folder: Path, capsys: pyt
     assert "cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("asked", [("report",), ("status",), ("attach",), ("eval",), ("logs",)])
+def test_a_sweep_that_was_stopped_before_its_plan_is_no_sweep_of_no_jobs(
+    folder: Path, asked: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = Places(folder).ledger("early")
+    path.parent.mkdir(parents=True)
+    SqliteLedger(path).close()
+    pair = ("jinja/1621/f3_f7",) if asked == ("logs",) else ()
+    assert cli.main((*asked, "early", *pair)) == 2
+    assert "start it with coopdeck run early" in capsys.readouterr().err
+    assert "nothing planned" in _out(capsys, "ls")
+
+
 def test_the_demo_can_be_found_too(folder: Path) -> None:
     _write(folder / DEMO_FOLDER, "command-a")
     assert the_sweep("command-a", folder).places.root == folder / DEMO_FOLDER
