@@ -254,7 +254,7 @@ def banner(board: Board, now: float, link: Link, width: int, glyphs: Glyphs) -> 
             reason = clean_cell(hold.reason, glyphs)
             says.append((f"HELD by {clean_cell(hold.cause, glyphs)}: {reason}", "alarm"))
         says += [(f"DOWN: {clean_cell(text, glyphs)}", "alarm") for text in _down(board)]
-        if board.paused:
+        if board.paused and board.finished_at is None:
             says.append(("PAUSED: what runs goes on, nothing new starts (p resumes)", "loud"))
         if board.runner is not None and board.runner.not_warm and board.finished_at is None:
             says.append((f"plain launcher: {clean_cell(board.runner.not_warm, glyphs)}", "warn"))

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
+from runner.adapters.evaluations import EVAL_LIMIT
 from runner.adapters.result_files import load_result, result_outcome
 from runner.adapters.result_shape import NotAResult
 from runner.model.failure import one_line, quoted
@@ -25,8 +26,6 @@ RESULT, EVALUATION, CONFIG = "result.json", "eval.json", "config.json"
 MODES = frozenset(setting.mode for setting in SETTINGS.values())
 MOST_ENTRIES = 20_000
 """Entries of one folder that are looked at."""
-EVALUATION_LIMIT = 16 * 1024 * 1024
-"""Upstream's eval.json holds the tests' output."""
 TRAJECTORY_LIMIT = 16 * 1024 * 1024
 
 _FEATURES = re.compile(r"f\d{1,9}(?:_f\d{1,9})*")
@@ -219,7 +218,7 @@ def _stamp(text: object) -> float | None:
 def _evaluated(path: Path) -> str:
     """eval.json in a line."""
     try:
-        values = load_result(path, EVALUATION_LIMIT)
+        values = load_result(path, EVAL_LIMIT)
     except FileNotFoundError:
         return ""
     except (NotAResult, OSError) as error:

@@ -140,6 +140,12 @@ def test_loud_lines() -> None:
     assert lines(maker, "over") == ["DRAINED: 159 of 300 jobs settled, 158 results, 1 failed, $74.87+?, 1:12:44"]
 
 
+def test_of_a_sweep_that_is_over_nobody_hears_that_it_is_paused() -> None:
+    maker = middle()
+    maker.happen(ev.QueuePaused(), ev.SweepFinished(), at=NOW)
+    assert not any("PAUSED" in said(line) for line in banner(maker.board, NOW, "attached", 200, UNICODE))
+
+
 def test_an_empty_board_can_be_shown() -> None:
     board = Board()
     assert "waiting" in said(head_line(board, NOW, "attached", 1, 80, UNICODE))

@@ -88,7 +88,7 @@ def test_a_line_for_each_pair(logs: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_corrupt_foreign_and_huge_files_are_shown_as_such(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tree, "EVALUATION_LIMIT", 1000)
+    monkeypatch.setattr(tree, "EVAL_LIMIT", 1000)
     at = tmp_path / "run" / "solo" / "x_task"
     put(at / "1" / "f1_f2")
     put(at / "2" / "f1_f2", total_cost=float("1e9"))

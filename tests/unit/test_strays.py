@@ -151,25 +151,6 @@ def test_everywhere_finds_what_is_nobodys_child(tmp_path: Path) -> None:
     )
 
 
-def test_a_look_costs_next_to_nothing(tmp_path: Path) -> None:
-    play(
-        tmp_path,
-        """
-        running = [await launcher.start(order(str(number), "stay", token=f"r{number}")) for number in range(8)]
-        await anyio.sleep(0.5)
-        began = time.process_time()
-        for _ in range(200):
-            await launcher.end_strays({"t1"})
-        each = (time.process_time() - began) / 200
-        print(f"a look at 8 running attempts: {each * 1e6:.0f} us of CPU")
-        assert each < 0.001
-        for one in running:
-            await one.end(0)
-        await launcher.end_strays(None)
-        """,
-    )
-
-
 @pytest.mark.parametrize("environment", [{"COOPDECK_TOKEN": "mine"}, {}])
 def test_the_token_is_read_from_the_environment(environment: dict[str, str]) -> None:
     # Said by the child: for a moment after exec, the kernel shows an empty environment.
