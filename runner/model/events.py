@@ -1,7 +1,8 @@
 """What happened, in the past tense and frozen. The ledger, the wire and the board are made of these alone."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from runner.model.ids import JobId
 from runner.model.outcome import Outcome
@@ -14,8 +15,7 @@ Doing = Literal["starting", "llm", "exec", "waiting", "retrying", "ended", "unse
 """`waiting` is for a colleague's message. `unseen`: it works where the probe cannot look, in its container."""
 
 
-@dataclass(frozen=True, slots=True)
-class ApiRetry:
+class ApiRetry(Struct, frozen=True):
     """A call of the model that failed and is made again after `wait_s` seconds."""
 
     number: int
@@ -27,38 +27,33 @@ class ApiRetry:
     wait_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SweepPlanned:
+class SweepPlanned(Struct, frozen=True):
     """The sweep was asked for, or asked for again with other limits."""
 
     plan: Plan
     type: Literal["SweepPlanned"] = "SweepPlanned"
 
 
-@dataclass(frozen=True, slots=True)
-class JobsPlanned:
+class JobsPlanned(Struct, frozen=True):
     jobs: tuple[JobSpec, ...]
     type: Literal["JobsPlanned"] = "JobsPlanned"
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerStarted:
+class RunnerStarted(Struct, frozen=True):
     pid: int
     host: str
     version: str
     type: Literal["RunnerStarted"] = "RunnerStarted"
 
 
-@dataclass(frozen=True, slots=True)
-class RunnerStopped:
+class RunnerStopped(Struct, frozen=True):
     """The runner ended on purpose; `reason` is `finished`, `drained`, `stopped` or a sentence."""
 
     reason: str
     type: Literal["RunnerStopped"] = "RunnerStopped"
 
 
-@dataclass(frozen=True, slots=True)
-class JobSkipped:
+class JobSkipped(Struct, frozen=True):
     """A sound result was there already; it counts as a result, and its cost was paid before."""
 
     job: JobId
@@ -67,8 +62,7 @@ class JobSkipped:
     type: Literal["JobSkipped"] = "JobSkipped"
 
 
-@dataclass(frozen=True, slots=True)
-class JobQueued:
+class JobQueued(Struct, frozen=True):
     """A settled job goes back into the queue, with all its tries before it; `reason` says who asked and why."""
 
     job: JobId
@@ -76,8 +70,7 @@ class JobQueued:
     type: Literal["JobQueued"] = "JobQueued"
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarting:
+class AttemptStarting(Struct, frozen=True):
     """Durable before the process exists; `token` is in the process's environment too."""
 
     job: JobId
@@ -88,8 +81,7 @@ class AttemptStarting:
     type: Literal["AttemptStarting"] = "AttemptStarting"
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(Struct, frozen=True):
     """`pid` with `started_ticks` (clock ticks since boot, /proc/PID/stat field 22) names a process for good."""
 
     job: JobId
@@ -101,8 +93,7 @@ class AttemptStarted:
     type: Literal["AttemptStarted"] = "AttemptStarted"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentSeen:
+class AgentSeen(Struct, frozen=True):
     """What one agent was last seen doing; steps, cost and tokens are sums of this attempt so far.
 
     The cost is None where a call has no known price. Times are seconds since the epoch by the probe's clock; 0 in
@@ -131,8 +122,7 @@ class AgentSeen:
     type: Literal["AgentSeen"] = "AgentSeen"
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerStarted:
+class ContainerStarted(Struct, frozen=True):
     """An agent's container, as Docker knows it."""
 
     job: JobId
@@ -144,8 +134,7 @@ class ContainerStarted:
     type: Literal["ContainerStarted"] = "ContainerStarted"
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(Struct, frozen=True):
     """What the attempt ended in, before any of its files has moved."""
 
     job: JobId
@@ -154,8 +143,7 @@ class AttemptEnded:
     type: Literal["AttemptEnded"] = "AttemptEnded"
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(Struct, frozen=True):
     """`delay_s` is in real seconds from this event's time."""
 
     job: JobId
@@ -166,8 +154,7 @@ class RetryScheduled:
     type: Literal["RetryScheduled"] = "RetryScheduled"
 
 
-@dataclass(frozen=True, slots=True)
-class ResultDelivered:
+class ResultDelivered(Struct, frozen=True):
     """The attempt's files stand in upstream's layout, at `path`, be it a result or a failure."""
 
     job: JobId
@@ -176,8 +163,7 @@ class ResultDelivered:
     type: Literal["ResultDelivered"] = "ResultDelivered"
 
 
-@dataclass(frozen=True, slots=True)
-class JobSettled:
+class JobSettled(Struct, frozen=True):
     """Nothing more will happen to the job by itself."""
 
     job: JobId
@@ -187,8 +173,7 @@ class JobSettled:
     type: Literal["JobSettled"] = "JobSettled"
 
 
-@dataclass(frozen=True, slots=True)
-class CancelRequested:
+class CancelRequested(Struct, frozen=True):
     """Somebody wants the job's attempt ended."""
 
     job: JobId
@@ -197,24 +182,20 @@ class CancelRequested:
     type: Literal["CancelRequested"] = "CancelRequested"
 
 
-@dataclass(frozen=True, slots=True)
-class SlotsSet:
+class SlotsSet(Struct, frozen=True):
     slots: int
     type: Literal["SlotsSet"] = "SlotsSet"
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePaused:
+class QueuePaused(Struct, frozen=True):
     type: Literal["QueuePaused"] = "QueuePaused"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueResumed:
+class QueueResumed(Struct, frozen=True):
     type: Literal["QueueResumed"] = "QueueResumed"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueHeld:
+class QueueHeld(Struct, frozen=True):
     """Nothing new starts for a reason of our own: the budget, the disk, the ledger."""
 
     cause: str
@@ -222,43 +203,37 @@ class QueueHeld:
     type: Literal["QueueHeld"] = "QueueHeld"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueReleased:
+class QueueReleased(Struct, frozen=True):
     cause: str
     type: Literal["QueueReleased"] = "QueueReleased"
 
 
-@dataclass(frozen=True, slots=True)
-class SupplySeen:
+class SupplySeen(Struct, frozen=True):
     """How something that jobs need stands now: an image, the Redis, the git server."""
 
     supply: Supply
     type: Literal["SupplySeen"] = "SupplySeen"
 
 
-@dataclass(frozen=True, slots=True)
-class LauncherFellBack:
+class LauncherFellBack(Struct, frozen=True):
     """This runner starts every further attempt by the plain command, because the warm process cannot be."""
 
     reason: str
     type: Literal["LauncherFellBack"] = "LauncherFellBack"
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True):
     mode: StopMode
     type: Literal["StopRequested"] = "StopRequested"
 
 
-@dataclass(frozen=True, slots=True)
-class SweepFinished:
+class SweepFinished(Struct, frozen=True):
     """Every job is settled."""
 
     type: Literal["SweepFinished"] = "SweepFinished"
 
 
-@dataclass(frozen=True, slots=True)
-class ForeignEvent:
+class ForeignEvent(Struct, frozen=True):
     """An event of a later version: kept in the ledger, without effect on the board."""
 
     body: str
@@ -273,8 +248,7 @@ Event = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """An event with its place in the sweep's history."""
 
     seq: int

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import msgspec
+from msgspec import Struct
 from pyrsistent import pmap
 
 from runner.model.board import Board, Hold, RunnerRow
@@ -28,15 +29,13 @@ WEIGHT_A_PART = 4 * ROWS_A_PART
 """Rows, their attempts and containers: each is some hundred bytes of JSON, seldom a thousand."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(Struct, frozen=True):
     protocol: int
     version: str
     type: Literal["Hello"] = "Hello"
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(Struct, frozen=True):
     protocol: int
     version: str
     pid: int
@@ -45,8 +44,7 @@ class Welcome:
     type: Literal["Welcome"] = "Welcome"
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """The runner will not talk to this client; `says` is the sentence to show."""
 
     says: str
@@ -70,8 +68,7 @@ class BoardHead:
     supplies: tuple[Supply, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class BoardPart:
+class BoardPart(Struct, frozen=True):
     """Some of the board's rows, in order; `more` tells that others follow."""
 
     head: BoardHead
@@ -80,8 +77,7 @@ class BoardPart:
     type: Literal["BoardPart"] = "BoardPart"
 
 
-@dataclass(frozen=True, slots=True)
-class Happened:
+class Happened(Struct, frozen=True):
     """Consecutive envelopes, as `codec.dump_envelope` writes them."""
 
     envelopes: tuple[dict[str, Any], ...]
@@ -90,15 +86,13 @@ class Happened:
     type: Literal["Happened"] = "Happened"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     number: int
     command: Command
     type: Literal["Ask"] = "Ask"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     number: int
     reply: Reply
     type: Literal["Answer"] = "Answer"
@@ -107,8 +101,7 @@ class Answer:
 Frame = Hello | Welcome | Refusal | BoardPart | Happened | Ask | Answer
 
 
-@dataclass(frozen=True, slots=True)
-class _RawAsk:
+class _RawAsk(Struct, frozen=True):
     """As it comes: which command it is shows only inside."""
 
     number: int
