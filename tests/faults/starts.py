@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from runner.adapters.ledger import SqliteLedger, read_envelopes
 from runner.adapters.processes import started_ticks
