@@ -36,7 +36,9 @@ def project(tmp_path: Path) -> Path:
     """A dataset of six tasks with three pairs each, and a cooperbench whose jobs take seconds."""
     for task in TASKS:
         for feature in (1, 2, 3):
-            (tmp_path / "data" / REPO / f"task{task}" / f"feature{feature}").mkdir(parents=True)
+            folder = tmp_path / "data" / REPO / f"task{task}" / f"feature{feature}"
+            folder.mkdir(parents=True)
+            (folder / "feature.md").write_text("Nobody reads this.\n")
     program = tmp_path / "cooperbench"
     double = f"{sys.executable} -P -m runner.rehearsal"
     program.write_text(f'#!/bin/sh\nexport COOPDECK_REHEARSAL=\'{{"speed": 150}}\'\nexec {double} "$@"\n')

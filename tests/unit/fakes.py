@@ -271,10 +271,11 @@ class Deck:
         *opening: ev.Event,
         meanwhile: Callable[["Deck"], object] | None = None,
         recheck: bool = False,
+        within_s: float = 40.0,
     ) -> str:
         """`meanwhile` is an async function of this deck, run beside the sweep; the reason the sweep ended with."""
         reason = ""
-        with anyio.fail_after(40):
+        with anyio.fail_after(within_s):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self.dispatcher.run)
                 await self.dispatcher.record(ev.RunnerStarted(1, "h", "v"), *opening)
