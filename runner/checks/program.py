@@ -47,6 +47,11 @@ def _version(program: Path, wanted: Wanted) -> Finding:
     says = f"cooperbench {version} on Python {python}, litellm {told.python.get('litellm') or 'missing'}: {program}"
     if told.python.get("litellm") is None:
         return Finding("cooperbench", "fail", says, "run coopdeck setup to mend its environment")
+    agents = told.python.get("agents") or []
+    if agents and wanted.agent not in agents:
+        return Finding("cooperbench", "fail", f"cooperbench {version} knows no agent '{wanted.agent}'",
+                       f"correct --agent: it knows {', '.join(agents)}; "
+                       "or name the module of your own in COOPERBENCH_EXTERNAL_AGENTS")  # fmt: skip
     if version != VERSION:
         return Finding("cooperbench", "warn", says, f"coopdeck is made for {VERSION}: try a sweep of --smoke 1 first")
     return Finding("cooperbench", "ok", says)

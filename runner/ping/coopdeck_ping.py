@@ -8,6 +8,7 @@ Whatever litellm and the clients below it raise is what was to be found out: no 
 
 import json
 import os
+import re
 import socket
 import ssl
 import sys
@@ -41,12 +42,14 @@ def main() -> None:
         out.flush()
 
     package = util.find_spec("cooperbench")
-    files = dotenv_files(Path(package.origin).parent if package and package.origin else None)
+    folder = Path(package.origin).parent if package and package.origin else None
+    files = dotenv_files(folder)
     write({
         "type": "python",
         "python": "{}.{}.{}".format(*sys.version_info[:3]),
         "cooperbench": version("cooperbench") if package else None,
         "litellm": version("litellm"),
+        "agents": known_agents(folder, files),
         "dotenv": [str(file) for file in files],
     })  # fmt: skip
     if not asked["models"]:
@@ -77,6 +80,22 @@ def version(name: str) -> str | None:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
         return None
+
+
+def known_agents(package: Path | None, files: list[Path]) -> list[str]:
+    """The names that upstream's adapters register; none where others may be added, or no name can be read.
+
+    Read, not imported: upstream's registry takes seconds to load.
+    """
+    external = "COOPERBENCH_EXTERNAL_AGENTS"
+    if (
+        package is None
+        or os.environ.get(external)
+        or any(external in file.read_text(errors="replace") for file in files)
+    ):
+        return []
+    adapters = package.glob("agents/*/adapter.py")
+    return sorted({name for path in adapters for name in re.findall(r'^@register\("(\w+)"\)', path.read_text(), re.M)})
 
 
 def dotenv_files(package: Path | None) -> list[Path]:

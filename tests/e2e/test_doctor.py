@@ -53,6 +53,7 @@ class Machine:
             "python": version,
             "cooperbench": cooperbench,
             "litellm": "1.106",
+            "agents": ["codex", "mini_swe_agent_v2"],
             "dotenv": [],
         }
         interpreter = self.program(
@@ -209,6 +210,10 @@ def test_another_version_of_cooperbench_is_a_warning(machine: Machine) -> None:
     seen = machine.doctor()
     assert (seen.status, seen.of("cooperbench")["verdict"]) == (0, "warn")
     assert "made for 0.0.29" in seen.of("cooperbench")["remedy"]
+
+
+def test_an_agent_that_cooperbench_does_not_know(machine: Machine) -> None:
+    broken(machine.doctor("--agent", "codec"), "cooperbench", "knows no agent 'codec'", "it knows codex, mini_swe")
 
 
 def test_no_key(machine: Machine) -> None:

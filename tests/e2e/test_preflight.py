@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.model.plan import AGENT
 from tests.e2e.dataset import REPO
 from tests.e2e.endpoint import KEY, PING, Fault, ScriptedEndpoint
 from tests.ports import closed_port
@@ -32,6 +33,7 @@ class Case:
     says: str
     requests: int
     model: str = "openai/gpt-4o"
+    agent: str = AGENT
     faults: tuple[Fault, ...] = ()
     base: Callable[[str], str] = lambda base: base
     environment: dict[str, str] = field(default_factory=dict)
@@ -54,6 +56,8 @@ CASES = {
                              base=lambda base: base.replace("/v1", "/v2"), in_config=True,
                              environment={"COHERE_API_KEY": KEY}),
     "wrong model": Case("has no model openai/gpt-4p, or the key may not use it; correct -m", 1, model="openai/gpt-4p"),
+    "unknown agent": Case("cooperbench 0.0.29 knows no agent 'mini_swe_agent_v3'; correct --agent: it knows "
+                          "claude_code, codex, mini_swe_agent_v2, ", 0, agent="mini_swe_agent_v3"),
     "dead endpoint": Case("nothing listens at http://127.0.0.1:", 0, dead=True),
     # A doubt holds nothing up.
     "rate limit": Case("knows the key for openai/gpt-4o, but limits its rate now; wait, or use fewer slots", 1,
@@ -89,6 +93,7 @@ def runs(
             environment = os.environ | endpoint.environment | {"OPENAI_BASE_URL": base} | case.environment
             arguments = ["-m", case.model, "--settings", "solo", "--pairs", f"{REPO}/1/f1_f2"]
             arguments += ["--dataset-dir", str(toy_dataset), "--cooperbench", str(cooperbench_program), "--detach"]
+            arguments += ["--agent", case.agent]
             if case.in_config:
                 (folder / "agent.yaml").write_text(CONFIG.format(base))
                 arguments += ["--agent-config", "agent.yaml"]
