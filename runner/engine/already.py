@@ -31,11 +31,11 @@ async def skip_delivered(dispatcher: Dispatcher, clock: Clock, cooperbench: Coop
         look = partial(cooperbench.delivered, board.plan, row.spec)
         try:
             # A result that cannot be looked at now must not be bought again.
-            delivered = await patiently(dispatcher, clock, look, lambda: dispatcher.board.stopping is not None)
+            delivered = await patiently(dispatcher, clock, look, lambda: dispatcher.stopping is not None)
         except Quarantined as error:
             found.append(_not_looked_at(row, str(error)))
             continue
-        if dispatcher.board.stopping is not None:
+        if dispatcher.stopping is not None:
             break
         if delivered is not None:
             found.append(ev.JobSkipped(job, *delivered))

@@ -153,7 +153,7 @@ class Attempts:
         return await patiently(self.dispatcher, self.clock, action, unwanted)
 
     def _unwanted(self, control: Control) -> bool:
-        return control.asked.is_set() or self.dispatcher.board.stopping is not None
+        return control.asked.is_set() or self.dispatcher.stopping is not None
 
     def _attempts_of(self, row: JobRow) -> int:
         return len(self.dispatcher.board.jobs[row.spec.id].attempts)
@@ -291,7 +291,7 @@ class Attempts:
                 await self._record(ev.JobSettled(job, "failed", given_up), *_released(held))
                 return
             except OSError as error:
-                if self.dispatcher.board.stopping == "now":
+                if self.dispatcher.stopping == "now":
                     return  # the next runner delivers it
                 held = True
                 # Looked at each time: another job that was held for the same has let the queue go for both.

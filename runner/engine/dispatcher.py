@@ -8,7 +8,7 @@ import anyio
 
 from runner.engine.ports import Clock, Ledger, LedgerUnwritable
 from runner.model.board import Board, Hold
-from runner.model.events import Envelope, Event
+from runner.model.events import CancelRequested, Envelope, Event, StopMode, StopRequested
 from runner.model.reduce import reduce
 
 BATCH = 256
@@ -40,18 +40,28 @@ class Dispatcher:
         self._waiting: deque[_Entry] = deque()
         self._news = anyio.Event()
         self._unwritable = ""
+        self._owed: tuple[StopRequested | CancelRequested, ...] = ()
         self.short_at = float("-inf")
         """By the loop's clock, when the host was last seen to be short of something."""
         self.when_troubled: Callable[[str], None] = lambda _: None
         """Called with the reason when the ledger begins to refuse, and with an empty one when it takes events again."""
 
     @property
+    def stopping(self) -> StopMode | None:
+        """What the user wants, written already or not."""
+        owed = [event.mode for event in self._owed if isinstance(event, StopRequested)]
+        return owed[-1] if owed else self.board.stopping
+
+    @property
     def shown(self) -> Board:
-        """The board for clients: with a hold more while the ledger refuses, which cannot be written into it."""
+        """The board for clients: with a hold more while the ledger refuses, and with what it is still owed."""
+        board = self.board
+        for event in self._owed:
+            board = reduce(board, Envelope(board.seq, board.at, event))
         if not self._unwritable:
-            return self.board
-        hold = Hold("ledger", f"the ledger cannot be written: {self._unwritable}", self.board.at)
-        return replace(self.board, holds=(*self.board.holds, hold))
+            return board
+        hold = Hold("ledger", f"the ledger cannot be written: {self._unwritable}", board.at)
+        return replace(board, holds=(*board.holds, hold))
 
     async def record(self, *events: Event) -> None:
         """Make events durable, together and in this order, and fold them into the board.
@@ -69,6 +79,19 @@ class Dispatcher:
         if entry.error is not None:
             raise entry.error
 
+    async def insist(self, event: StopRequested | CancelRequested) -> str:
+        """Record what ends spending. Where the ledger refuses, it holds all the same and is written before all else.
+
+        Returns: what to add to the reply for the user, which is nothing when it is written.
+        """
+        try:
+            await self.record(event)
+        except LedgerUnwritable as error:
+            self._owed = (*self._owed, event)
+            self.when_troubled(self._unwritable)
+            return f"; the ledger cannot be written, and hears of it when it can: {error}"
+        return ""
+
     async def run(self) -> None:
         """Write for ever; what arrives while one commit is under way goes into the next one together."""
         while True:
@@ -81,7 +104,8 @@ class Dispatcher:
 
     async def _write(self, entries: list[_Entry]) -> None:
         at = max(self._clock.now(), self.board.at)
-        events = [event for entry in entries for event in entry.events]
+        owed = self._owed
+        events = [*owed, *(event for entry in entries for event in entry.events)]
         envelopes = tuple(Envelope(self.board.seq + place, at, event) for place, event in enumerate(events, start=1))
         error: LedgerUnwritable | None = None
         try:
@@ -91,6 +115,7 @@ class Dispatcher:
             error = failure
             self.short_at = anyio.current_time()
         else:
+            self._owed = self._owed[len(owed) :]
             for envelope in envelopes:
                 self.board = reduce(self.board, envelope)
             self._publish(envelopes)

@@ -124,7 +124,7 @@ class Sweep:
     def _next(self) -> JobId | None:
         """The job to start now, if one may: a retry that is due before what never ran, and none that lacks a supply."""
         board = self._dispatcher.board
-        if not self.slots.free or board.paused or board.holds or board.stopping or self._budget_spent():
+        if not self.slots.free or board.paused or board.holds or self._dispatcher.stopping or self._budget_spent():
             return None
         return self._turns.take(self._waits, self._supplying.lacks)
 
@@ -186,8 +186,8 @@ class Sweep:
         board = self._dispatcher.board
         if self._controls:
             return ""
-        if board.stopping is not None:
-            return "drained" if board.stopping == "drain" else "stopped"
+        if (stopping := self._dispatcher.stopping) is not None:
+            return "drained" if stopping == "drain" else "stopped"
         total = board.total
         if total.settled == total.jobs:
             if board.finished_at is None:
@@ -236,12 +236,12 @@ class Sweep:
                 self.slots.resize(slots)
                 return cmd.Reply(True, f"{slots} slots")
             case cmd.Stop(mode):
-                await self._dispatcher.record(ev.StopRequested(mode))
+                unwritten = await self._dispatcher.insist(ev.StopRequested(mode))
                 if mode == "now":
                     for control in self._controls.values():
                         control.end("stopped")
-                    return cmd.Reply(True, "stopping now: running attempts are ended and can be resumed")
-                return cmd.Reply(True, f"draining: {len(self._controls)} running attempts may finish")
+                    return cmd.Reply(True, f"stopping now: running attempts are ended and can be resumed{unwritten}")
+                return cmd.Reply(True, f"draining: {len(self._controls)} running attempts may finish{unwritten}")
             case cmd.Cancel(job):
                 return await self._cancel(job)
             case cmd.Retry(job, force):
@@ -266,12 +266,12 @@ class Sweep:
         if row.settled:
             return cmd.Reply(False, f"{job} is over already: {row.state}")
         if job in self._controls:
-            await self._dispatcher.record(ev.CancelRequested(job))
+            unwritten = await self._dispatcher.insist(ev.CancelRequested(job))
             if (control := self._controls.get(job)) is not None:
                 control.end("cancelled")
             else:
                 await self._settle_dropped(job)
-            return cmd.Reply(True, f"ending {job}")
+            return cmd.Reply(True, f"ending {job}{unwritten}")
         # Together: a runner that dies between the two would leave a job in the queue that nobody wants.
         await self._dispatcher.record(ev.CancelRequested(job), ev.JobSettled(job, "cancelled"))
         return cmd.Reply(True, f"took {job} out of the queue")

@@ -1,13 +1,10 @@
-"""The host runs short: no room on the disk, no file descriptors. The queue waits, nobody pays, and it goes on."""
+"""The host runs short: of room at some operation, of file descriptors. The queue waits, nobody pays, and it goes on."""
 
 import errno
-import os
 import random
 import resource
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +12,6 @@ from runner.adapters.ledger import read_envelopes
 from runner.model import events as ev
 from tests.faults.bed import SWEEP, Bed, ends, until
 from tests.faults.invariants import at_the_end
-from tests.faults.suite import Skipped
 
 JOBS = 12
 OPERATIONS = 150
@@ -25,7 +21,6 @@ SPEED = 800
 """Jobs of a fifth of a second and more: the trouble comes while there is something to start."""
 TRIES = 5
 END_S = 120.0
-DISK_MB = 64
 
 
 def at_operation(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
@@ -44,13 +39,13 @@ def at_operation(folder: Path, seeded: random.Random, cases: int) -> Iterator[li
             # A refusal to begin (2) is a sentence; everything else must have come to its end by itself.
             if runner.returncode == 2 or not bed.ledger.exists():
                 wrong += bed.finish()
-            wrong += _uncharged(bed) + at_the_end(bed)
+            wrong += uncharged(bed) + at_the_end(bed)
             yield [f"errno {number} at operation {after}: {one}" for one in wrong]
         finally:
             bed.close()
 
 
-def _uncharged(bed: Bed) -> list[str]:
+def uncharged(bed: Bed) -> list[str]:
     """No attempt ended for another reason than the host, and the queue was let go again."""
     if not bed.ledger.exists():
         return ["there is no ledger"]
@@ -75,14 +70,7 @@ def _uncharged(bed: Bed) -> list[str]:
     return wrong
 
 
-def full_disk(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
-    """A real file system that is really full for a while."""
-    for case in range(cases):
-        settled = seeded.randint(0, 4)
-        yield _in_time(partial(_fill_disk, folder / f"disk{case}", settled))
-
-
-def _in_time(play: Callable[[int], list[str] | None]) -> list[str]:
+def in_time(play: Callable[[int], list[str] | None]) -> list[str]:
     """What was wrong; played once more where the sweep was nearly over before its trouble began."""
     for again in range(TRIES):
         wrong = play(again)
@@ -91,66 +79,30 @@ def _in_time(play: Callable[[int], list[str] | None]) -> list[str]:
     return ["the sweep was over too soon each time"]
 
 
-def _too_late(bed: Bed) -> bool:
+def too_late(bed: Bed) -> bool:
     return sum(row.state == "queued" for row in bed.board().jobs.values()) < 4
 
 
-def _fill_disk(place: Path, settled: int, again: int) -> list[str] | None:
-    place = place / str(again)
-    place.mkdir(parents=True)
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "coopdeck-faults", str(place)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if mounted.returncode:
-        raise Skipped(f"no tmpfs can be mounted: {mounted.stderr.strip()}")
-    bed = Bed(place / "s", JOBS, slots=2, attempts=2, speed=SPEED)
-    try:
-        runner = bed.start()
-        bed.settles(settled)
-        _fill(place / "ballast")
-        if _too_late(bed):
-            return None
-        wrong = _says_why(bed)
-        time.sleep(SHORT_S)
-        (place / "ballast").unlink()
-        return wrong + _goes_on(runner, bed)
-    finally:
-        bed.close()
-        subprocess.run(["umount", "-l", str(place)], check=False)
-
-
-def _goes_on(runner: "subprocess.Popen[bytes]", bed: Bed) -> list[str]:
+def goes_on(runner: "subprocess.Popen[bytes]", bed: Bed) -> list[str]:
     wrong = []
     if not ends(runner, END_S):
         wrong.append("the sweep does not go on")
     elif runner.returncode:
         wrong.append(f"the runner went down with {runner.returncode}: {bed.last_words()}")
-    return wrong + _uncharged(bed) + at_the_end(bed)
+    return wrong + uncharged(bed) + at_the_end(bed)
 
 
-def _says_why(bed: Bed) -> list[str]:
+def says_why(bed: Bed) -> list[str]:
     """As `status` tells it: in the ledger, or in the lock where the ledger takes nothing."""
     said = until(lambda: bed.board().holds or bed.places.runner_trouble(SWEEP), END_S)
     return [] if said else ["nobody says why nothing starts"]
-
-
-def _fill(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT)
-    with suppress(OSError):
-        while True:
-            os.write(descriptor, bytes(1 << 16))
-    with suppress(OSError):
-        while True:
-            os.write(descriptor, bytes(64))
-    os.close(descriptor)
 
 
 def no_descriptors(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
     """A running runner's own limit is lowered under what it needs, and raised again."""
     for case in range(cases):
         settled, spare = seeded.randint(0, 4), -seeded.randint(-3, 3)
-        yield _in_time(partial(_lower_limit, folder / str(case), settled, spare))
+        yield in_time(partial(_lower_limit, folder / str(case), settled, spare))
 
 
 def _lower_limit(place: Path, settled: int, spare: int, again: int) -> list[str] | None:
@@ -163,18 +115,18 @@ def _lower_limit(place: Path, settled: int, spare: int, again: int) -> list[str]
         before = resource.prlimit(runner.pid, resource.RLIMIT_NOFILE)
         used = len(list(Path(f"/proc/{runner.pid}/fd").iterdir()))
         resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (used + spare, before[1]))
-        if _too_late(bed):
+        if too_late(bed):
             return None
         # A client at the door needs a descriptor, too.
         asked = subprocess.Popen(
             ["timeout", "5", "python3", "-c", _KNOCK, str(bed.places.socket(SWEEP))],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wrong = _says_why(bed)
+        wrong = says_why(bed)
         asked.wait()
         if runner.poll() is None:
             resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, before)
-        return wrong + _goes_on(runner, bed)
+        return wrong + goes_on(runner, bed)
     finally:
         bed.close()
 

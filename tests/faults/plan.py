@@ -1,6 +1,6 @@
 """Which faults there are, and how many cases of each make the short form and the whole; 0: only in the whole."""
 
-from tests.faults import cancels, clients, clocks, files, host, kills, odd_jobs, quarantine, starts
+from tests.faults import cancels, clients, clocks, files, full_disk, host, kills, odd_jobs, quarantine, starts
 from tests.faults.suite import Fault
 
 FAULTS = (
@@ -19,7 +19,8 @@ FAULTS = (
     Fault("result.json cut", 200, 10_000, files.cut_results),
     Fault("ledger cut or rotten", 150, 6000, files.cut_ledger),
     Fault("no room or descriptor at the n-th operation", 2, 60, host.at_operation),
-    Fault("disk full", 1, 6, host.full_disk),
+    Fault("disk full", 1, 6, full_disk.goes_on_later),
+    Fault("stopped on a full disk", 2, 10, full_disk.stopped),
     Fault("no file descriptors", 1, 10, host.no_descriptors),
     Fault("clock jumps a day", 1, 12, clocks.jumps),
 )

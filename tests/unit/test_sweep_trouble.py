@@ -170,3 +170,75 @@ async def test_who_dies_while_the_host_is_short_of_something_is_not_charged() ->
     await deck.run(*planned(1, attempts=1), meanwhile=shortage)
     row = deck.board.jobs[ONE]
     assert (row.state, [one.outcome.failure for one in row.attempts if one.outcome]) == ("done", ["host", None])
+
+
+@pytest.mark.parametrize("mode", ["now", "drain"])
+async def test_a_ledger_that_cannot_be_written_keeps_nobody_from_stopping(mode: ev.StopMode) -> None:
+    deck, full = Deck(launcher=FakeLauncher(holds=True)), [False]
+    deck.ledger.refuses = lambda _: full[0]
+    if mode == "now":
+        deck.cooperbench.outcomes |= {spec.id: [Outcome("crash", "", "killed", None)] for spec in jobs(2)}
+    shown: list[ev.StopMode | None] = []
+
+    async def stop(deck: Deck) -> None:
+        await until(lambda: len(deck.launcher.running) == 2)
+        await until(lambda: deck.board.total.count("running") == 2)
+        full[0] = True
+        assert deck.sweep is not None
+        reply = await deck.sweep.obey(cmd.Stop(mode))
+        assert reply.ok
+        assert "the ledger cannot be written" in reply.says
+        shown.append(deck.dispatcher.shown.stopping)
+        if mode == "drain":
+            for process in deck.launcher.running.values():
+                process.over.set()
+        await until(lambda: all(process.over.is_set() for process in deck.launcher.running.values()))
+        await anyio.sleep(0.02)
+        assert deck.board.stopping is None
+        full[0] = False
+
+    assert await deck.run(*planned(5), meanwhile=stop) == ("stopped" if mode == "now" else "drained")
+    assert shown == [mode]
+    assert len(deck.launcher.orders) == 2
+    assert all(process.ended_by_us == (mode == "now") for process in deck.launcher.running.values())
+    kinds = [type(envelope.event) for envelope in deck.ledger.envelopes]
+    assert kinds.count(ev.StopRequested) == 1
+    assert kinds.index(ev.StopRequested) < kinds.index(ev.AttemptEnded)
+    assert deck.board.total.count("queued") == (5 if mode == "now" else 3)
+
+
+async def test_a_sweep_is_over_when_it_is_stopped_although_its_ledger_stays_full() -> None:
+    deck, full = Deck(), [False]
+    deck.ledger.refuses = lambda batch: full[0] and not any(isinstance(one.event, ev.RunnerStopped) for one in batch)
+
+    async def stop(deck: Deck) -> None:
+        assert deck.sweep is not None
+        assert (await deck.sweep.obey(cmd.Pause())).ok
+        await until(lambda: deck.board.total.count("queued", "done") == 50)
+        full[0] = True
+        assert not (await deck.sweep.obey(cmd.Resume())).ok
+        assert (await deck.sweep.obey(cmd.Stop("drain"))).ok
+
+    assert await deck.run(*planned(50), meanwhile=stop) == "drained"
+    assert len(deck.ledger.events(ev.StopRequested)) == 1
+
+
+async def test_a_ledger_that_cannot_be_written_keeps_nobody_from_cancelling_what_spends() -> None:
+    deck, full = Deck(launcher=FakeLauncher(holds=True)), [False]
+    deck.ledger.refuses = lambda _: full[0]
+    deck.cooperbench.outcomes[ONE] = [Outcome("crash", "", "killed", None)]
+    queued = jobs(2)[1].id
+
+    async def cancel(deck: Deck) -> None:
+        await until(lambda: deck.board.total.count("running") == 1)
+        full[0] = True
+        assert deck.sweep is not None
+        assert (await deck.sweep.obey(cmd.Cancel(ONE))).ok
+        assert not (await deck.sweep.obey(cmd.Cancel(queued))).ok
+        await until(lambda: deck.launcher.running[1].ended_by_us)
+        assert deck.dispatcher.shown.jobs[ONE].cancelling
+        deck.launcher.holds = full[0] = False
+
+    assert await deck.run(*planned(2, slots=1), meanwhile=cancel) == "finished"
+    assert (deck.board.jobs[ONE].state, deck.board.jobs[queued].state) == ("cancelled", "done")
+    assert [type(event) for event in deck.ledger.events(ev.CancelRequested)] == [ev.CancelRequested]
