@@ -31,7 +31,7 @@ from runner.model.failure import INFRASTRUCTURE, one_line
 from runner.model.outcome import FailureClass, Outcome
 from runner.model.plan import Plan
 from runner.model.reduce import reduce
-from runner.model.retry import verdict
+from runner.model.retry import next_try
 from runner.model.rows import ACTIVE, AttemptRow, JobRow
 from runner.model.spend import reconciled
 from runner.model.supplies import supplied
@@ -251,27 +251,12 @@ class Attempts:
         if act in RUN_AGAIN and not outcome.is_result:
             await self._record(*last, ended, ev.JobQueued(row.spec.id, RUN_AGAIN[act]))
             return
-        again = self._verdict(row, number, outcome)
+        again = next_try(board.jobs[row.spec.id], number, outcome, self._plan(), self.jitter())
         if again is not None:
             await self._record(*last, ended, again)
             return
         await self._record(*last, ended)
         await self._settle(row, number, outcome)
-
-    def _verdict(self, row: JobRow, number: int, outcome: Outcome) -> ev.RetryScheduled | None:
-        if outcome.failure is None or outcome.failure == "cancelled":
-            return None
-        plan = self._plan()
-        # A host that is short of something says nothing about the job: those are counted for themselves.
-        before = self.dispatcher.board.jobs[row.spec.id].attempts[row.retries_from : number - 1]
-        hosts = sum(one.outcome is not None and one.outcome.failure == "host" for one in before)
-        tries = hosts if outcome.failure == "host" else len(before) - hosts
-        same = sum(one.outcome is not None and one.outcome.failure == outcome.failure for one in before)
-        decided = verdict(outcome.failure, tries + 1, same + 1, plan.attempts, self.jitter())
-        if not decided.again:
-            return None
-        reason = f"{outcome.failure}: {one_line(outcome.evidence)}"
-        return ev.RetryScheduled(row.spec.id, number + 1, decided.delay_s / plan.speed, reason)
 
     async def _settle(self, row: JobRow, number: int, outcome: Outcome) -> None:
         """Deliver what is to be delivered, and close the job."""

@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-from runner.model.outcome import FailureClass
+from runner.model.events import RetryScheduled
+from runner.model.failure import one_line
+from runner.model.outcome import FailureClass, Outcome
+from runner.model.plan import Plan
+from runner.model.rows import JobRow
 
 _DELAY_S: dict[FailureClass, tuple[float, float]] = {
     "rate": (30.0, 300.0),
@@ -53,3 +57,19 @@ def verdict(failure: FailureClass, number: int, same: int, limit: int, jitter: f
     first, longest = delays
     delay = min(longest, first * 2.0 ** (number - 1))
     return Verdict(True, delay / 2 + delay / 2 * jitter, failure)
+
+
+def next_try(row: JobRow, number: int, outcome: Outcome, plan: Plan, jitter: float) -> RetryScheduled | None:
+    """What follows from the end of the row's attempt `number`; None where none does. `jitter` as in `verdict`."""
+    if outcome.failure is None or outcome.failure == "cancelled":
+        return None
+    # A host that is short of something says nothing about the job: those are counted for themselves.
+    before = row.attempts[row.retries_from : number - 1]
+    hosts = sum(one.outcome is not None and one.outcome.failure == "host" for one in before)
+    tries = hosts if outcome.failure == "host" else len(before) - hosts
+    same = sum(one.outcome is not None and one.outcome.failure == outcome.failure for one in before)
+    decided = verdict(outcome.failure, tries + 1, same + 1, plan.attempts, jitter)
+    if not decided.again:
+        return None
+    reason = f"{outcome.failure}: {one_line(outcome.evidence)}"
+    return RetryScheduled(row.spec.id, number + 1, decided.delay_s / plan.speed, reason)

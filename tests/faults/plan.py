@@ -20,7 +20,7 @@ FAULTS = (
     Fault("ledger cut or rotten", 150, 6000, files.cut_ledger),
     Fault("no room or descriptor at the n-th operation", 2, 60, host.at_operation),
     Fault("disk full", 1, 6, full_disk.goes_on_later),
-    Fault("stopped on a full disk", 2, 10, full_disk.stopped),
+    Fault("stopped on a full disk", 1, 10, full_disk.stopped),
     Fault("no file descriptors", 1, 10, host.no_descriptors),
     Fault("clock jumps a day", 1, 12, clocks.jumps),
 )
