@@ -163,7 +163,7 @@ class ScriptedEndpoint:
         behaviour: script.Behaviour = "right"
         for fault in faults:
             if fault.kind in ("hang", "status") and fault.times is None:
-                self.meeting.expect_nobody(caller)
+                self.meeting.expect_nobody(caller, process_at(asks_from) if caller.messaging else None)
             if fault.kind == "hang":
                 plan_changed.wait()
                 return Answer(0, {})

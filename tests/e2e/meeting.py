@@ -29,7 +29,7 @@ class Meeting:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._talks: dict[int, _Talk] = {}
-        self._absent: set[tuple[int, str]] = set()
+        self._absent: set[tuple[int, str, int | None]] = set()
         self._closed = False
 
     def arrive(self, talk: int, caller: Caller, step: int, job: int | None = None) -> None:
@@ -45,16 +45,17 @@ class Meeting:
         """Return when the peer has come to `step`, or when it is clear that it will not."""
         with self._changed:
             own = self._talks[talk]
-            absent = own.peer is None and (own.caller.task, own.caller.peer) in self._absent
-            seconds = SHORT_MEETING_SECONDS if absent else MEETING_SECONDS
-            came = self._changed.wait_for(lambda: self._closed or self._peer_at(own, step), seconds)
+            # That the peer will not come may become known while we wait.
+            self._changed.wait_for(lambda: self._met(own, step) or self._alone(own), MEETING_SECONDS)
+            came = self._changed.wait_for(lambda: self._met(own, step), SHORT_MEETING_SECONDS)
             # Whoever waited in vain once does not wait at every later step as well.
             own.given_up = own.given_up or not came
 
-    def expect_nobody(self, caller: Caller) -> None:
-        """This caller will never get an answer."""
+    def expect_nobody(self, caller: Caller, job: int | None = None) -> None:
+        """This caller will never get an answer; `job` as in `arrive`."""
         with self._changed:
-            self._absent.add((caller.task, caller.agent))
+            self._absent.add((caller.task, caller.agent, job))
+            self._changed.notify_all()
 
     def expect_everybody(self) -> None:
         with self._changed:
@@ -65,15 +66,24 @@ class Meeting:
             self._closed = True
             self._changed.notify_all()
 
-    def _peer_at(self, own: _Talk, step: int) -> bool:
-        return own.given_up or (own.peer is not None and self._talks[own.peer].step >= step)
+    def _met(self, own: _Talk, step: int) -> bool:
+        there = own.peer is not None and self._talks[own.peer].step >= step
+        return self._closed or own.given_up or there
+
+    def _alone(self, own: _Talk) -> bool:
+        peer = own.caller.task, own.caller.peer
+        absent = (one for *caller, one in self._absent if tuple(caller) == peer)
+        return own.peer is None and any(_one_job(own.job, one) for one in absent)
 
     def _find_peer(self, talk: int, own: _Talk) -> None:
         # An agent does not know its pair, only its own feature and its peer's name; but both are of one process.
         for other, candidate in self._talks.items():
-            one_job = None in (own.job, candidate.job) or own.job == candidate.job
-            strangers = candidate.peer is None and not candidate.given_up and one_job
+            strangers = candidate.peer is None and not candidate.given_up and _one_job(own.job, candidate.job)
             same_task = candidate.caller.task == own.caller.task
             if strangers and same_task and candidate.caller.agent == own.caller.peer:
                 own.peer, candidate.peer = other, talk
                 return
+
+
+def _one_job(one: int | None, other: int | None) -> bool:
+    return None in (one, other) or one == other
