@@ -21,6 +21,7 @@ SPEED = 800
 """Jobs of a fifth of a second and more: the trouble comes while there is something to start."""
 TRIES = 5
 END_S = 120.0
+UNSAID = "nobody says why nothing starts"
 
 
 def at_operation(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
@@ -94,8 +95,15 @@ def goes_on(runner: "subprocess.Popen[bytes]", bed: Bed) -> list[str]:
 
 def says_why(bed: Bed) -> list[str]:
     """As `status` tells it: in the ledger, or in the lock where the ledger takes nothing."""
-    said = until(lambda: bed.board().holds or bed.places.runner_trouble(SWEEP), END_S)
-    return [] if said else ["nobody says why nothing starts"]
+    return [] if until(lambda: _said(bed), END_S) else [UNSAID]
+
+
+def _was_held(bed: Bed) -> bool:
+    return any(isinstance(one.event, ev.QueueHeld) for one in read_envelopes(bed.ledger))
+
+
+def _said(bed: Bed) -> bool:
+    return bool(bed.board().holds or bed.places.runner_trouble(SWEEP))
 
 
 def no_descriptors(folder: Path, seeded: random.Random, cases: int) -> Iterator[list[str]]:
@@ -114,7 +122,7 @@ def _lower_limit(place: Path, settled: int, spare: int, again: int) -> list[str]
             return None
         before = resource.prlimit(runner.pid, resource.RLIMIT_NOFILE)
         used = len(list(Path(f"/proc/{runner.pid}/fd").iterdir()))
-        resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (used + spare, before[1]))
+        resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, (used + spare - again, before[1]))
         if too_late(bed):
             return None
         # A client at the door needs a descriptor, too.
@@ -122,8 +130,11 @@ def _lower_limit(place: Path, settled: int, spare: int, again: int) -> list[str]
             ["timeout", "5", "python3", "-c", _KNOCK, str(bed.places.socket(SWEEP))],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
-        wrong = says_why(bed)
+        said = until(lambda: _said(bed) or runner.poll() is not None, END_S)
         asked.wait()
+        if runner.poll() is not None and not _was_held(bed):
+            return None  # it got along with what it was left
+        wrong = [] if said else [UNSAID]
         if runner.poll() is None:
             resource.prlimit(runner.pid, resource.RLIMIT_NOFILE, before)
         return wrong + goes_on(runner, bed)
