@@ -88,14 +88,18 @@ def known_agents(package: Path | None, files: list[Path]) -> list[str]:
     Read, not imported: upstream's registry takes seconds to load.
     """
     external = "COOPERBENCH_EXTERNAL_AGENTS"
-    if (
-        package is None
-        or os.environ.get(external)
-        or any(external in file.read_text(errors="replace") for file in files)
-    ):
+    if package is None or os.environ.get(external) or any(external in text_in(file) for file in files):
         return []
     adapters = package.glob("agents/*/adapter.py")
-    return sorted({name for path in adapters for name in re.findall(r'^@register\("(\w+)"\)', path.read_text(), re.M)})
+    return sorted({name for path in adapters for name in re.findall(r'^@register\("(\w+)"\)', text_in(path), re.M)})
+
+
+def text_in(path: Path) -> str:
+    """Empty where the file cannot be read: who needs it will say so."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def dotenv_files(package: Path | None) -> list[Path]:

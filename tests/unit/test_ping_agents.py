@@ -35,5 +35,11 @@ def test_nothing_is_known_where_an_agent_of_ones_own_may_come(package: Path, mon
     assert known_agents(package, []) == []
 
 
+def test_what_cannot_be_read_ends_nothing(package: Path) -> None:
+    (package / "agents" / "folder" / "adapter.py").mkdir(parents=True)
+    (package / "agents" / "codex" / "adapter.py").write_bytes(b'# \xe4\n@register("codex")\n')
+    assert known_agents(package, [package / "gone.env"]) == ["codex", "openhands_sdk"]
+
+
 def test_nothing_is_known_of_no_package_and_of_one_of_another_shape(tmp_path: Path) -> None:
     assert known_agents(None, []) == known_agents(tmp_path, []) == []
